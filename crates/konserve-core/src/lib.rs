@@ -7,6 +7,9 @@ pub mod backend;
 mod environment;
 mod error;
 mod instant;
+mod key;
+pub mod nested;
+mod path;
 mod rev;
 pub mod value;
 
@@ -14,5 +17,7 @@ pub use self::backend::Backend;
 pub use self::environment::{Clock, Entropy, Environment, SystemClock, SystemEntropy};
 pub use self::error::{Error, ErrorKind, Outcome, Result};
 pub use self::instant::Instant;
+pub use self::key::Key;
+pub use self::path::Path;
 pub use self::rev::{Rev, Revision};
 pub use self::value::{Keyword, Value};
