@@ -10,6 +10,7 @@ mod instant;
 mod key;
 pub mod nested;
 mod path;
+pub mod record;
 mod rev;
 pub mod value;
 

@@ -163,4 +163,3 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///   harmless.
     async fn close(&self) -> Result<()>;
 }
-

@@ -16,9 +16,15 @@ pub struct Read {
 
 impl Read {
     /// Strong, with the body.
-    pub const STRONG: Self = Self { strong: true, body: true };
+    pub const STRONG: Self = Self {
+        strong: true,
+        body: true,
+    };
     /// May lag, with the body.
-    pub const EVENTUAL: Self = Self { strong: false, body: true };
+    pub const EVENTUAL: Self = Self {
+        strong: false,
+        body: true,
+    };
 
     /// The same without the body.
     #[must_use]

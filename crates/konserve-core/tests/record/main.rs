@@ -1,0 +1,8 @@
+//! Records: what they promise about bytes, damage and every value.
+
+mod codecs;
+mod damage;
+mod envelope;
+mod foreign;
+mod golden;
+mod values;
