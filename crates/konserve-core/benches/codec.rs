@@ -19,7 +19,10 @@ fn person(number: usize) -> (Value, Value) {
     let entries = [
         (text("name"), text(format!("person number {number}"))),
         (text("age"), Value::Integer(number as i128 % 100)),
-        (text("seen"), Value::Instant(Instant::from_millis(1_700_000_000_000 + number as i64))),
+        (
+            text("seen"),
+            Value::Instant(Instant::from_millis(1_700_000_000_000 + number as i64)),
+        ),
         (keyword("user/role"), keyword("reader")),
     ];
     (text(format!("{number:08}")), Value::Map(entries.into()))

@@ -1,8 +1,10 @@
 //! The codecs: how a value becomes bytes.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{bincode, cbor, json};
+use crate::value::{from_value, to_value};
 use crate::{Result, Value};
 
 /// How a value becomes bytes. Each codec brings back every value exactly.
@@ -80,5 +82,42 @@ impl Codec {
             Self::Json => json::decode(bytes),
             Self::Bincode => bincode::decode(bytes),
         }
+    }
+
+    /// The bytes of anything that serializes: those of its [`to_value`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`to_value`] and of [`encode`](Self::encode).
+    ///
+    /// ```
+    /// use konserve_core::record::Codec;
+    ///
+    /// let bytes = Codec::Cbor.encode_typed(&("a", 1))?;
+    /// assert_eq!(Codec::Cbor.decode_typed::<(String, u8)>(&bytes)?, ("a".to_owned(), 1));
+    /// # Ok::<(), konserve_core::Error>(())
+    /// ```
+    pub fn encode_typed<T: Serialize + ?Sized>(self, it: &T) -> Result<Vec<u8>> {
+        let mut buffer = Vec::new();
+        self.encode_typed_into(it, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// Appends the bytes of anything that serializes to a buffer. After an error the buffer may hold a part of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_typed`](Self::encode_typed).
+    pub fn encode_typed_into<T: Serialize + ?Sized>(self, it: &T, buffer: &mut Vec<u8>) -> Result<()> {
+        self.encode_into(&to_value(it)?, buffer)
+    }
+
+    /// What the bytes are as a type of the program: [`from_value`] of their value.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`](Self::decode), and `codec`, with the path inside the value, when it does not fit the type.
+    pub fn decode_typed<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T> {
+        from_value(self.decode(bytes)?)
     }
 }

@@ -4,6 +4,8 @@ use super::Codec;
 use super::header::{HEADER_LENGTH, Header};
 use crate::{Error, ErrorKind, Result, Value};
 use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// What the plain bytes of a record are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,6 +127,17 @@ impl Envelope {
         })
     }
 
+    /// The record of anything that serializes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Codec::encode_typed`].
+    pub fn seal_typed<T: Serialize + ?Sized>(&self, codec: Codec, it: &T) -> Result<Bytes> {
+        self.seal_with(Content::Encoded(codec), TYPICAL_LENGTH, |buffer| {
+            codec.encode_typed_into(it, buffer)
+        })
+    }
+
     /// What is in a record.
     ///
     /// # Errors
@@ -191,6 +204,15 @@ impl Opened {
     /// Those of [`Codec::decode`], and `wrong_kind` when the record holds raw bytes.
     pub fn decode(&self) -> Result<Value> {
         self.codec()?.decode(&self.plain)
+    }
+
+    /// What the value in the record is as a type of the program.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Codec::decode_typed`], and `wrong_kind` when the record holds raw bytes.
+    pub fn decode_typed<T: DeserializeOwned>(&self) -> Result<T> {
+        self.codec()?.decode_typed(&self.plain)
     }
 
     fn codec(&self) -> Result<Codec> {

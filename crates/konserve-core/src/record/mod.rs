@@ -13,7 +13,6 @@ mod codec;
 mod envelope;
 mod header;
 mod json;
-mod rfc3339;
 
 pub use self::checksum::Checksum;
 pub use self::codec::Codec;

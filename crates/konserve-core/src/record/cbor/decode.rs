@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::reader::{Major, Reader, Simple};
 use super::tags;
-use crate::record::rfc3339;
 use crate::value::{MAX_DEPTH, Tagged};
 use crate::{Instant, Keyword, Result, Value};
 
@@ -165,7 +164,7 @@ impl Reader<'_> {
         let nanos = match (tag, self.major()?) {
             (tags::DATE_TIME, Major::Text) => {
                 let text = self.text()?;
-                return rfc3339::parse(&text).ok_or_else(|| self.corrupt("a date that is none"));
+                return text.parse().map_err(|_| self.corrupt("a date that is none"));
             }
             (tags::EPOCH, Major::Unsigned | Major::Negative) => self.integer()?.checked_mul(1_000_000_000),
             (tags::EPOCH, Major::Simple) => match self.simple()? {

@@ -10,7 +10,6 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use uuid::Uuid;
 
 use super::names;
-use crate::record::rfc3339;
 use crate::value::{MAX_DEPTH, Tagged};
 use crate::{Error, ErrorKind, Result, Value};
 
@@ -143,7 +142,7 @@ impl Any {
                 .map(|bytes| Value::Bytes(bytes.into())),
             names::KEYWORD => access.next_value::<String>()?.parse().ok().map(Value::Keyword),
             names::UUID => Uuid::try_parse(&access.next_value::<String>()?).ok().map(Value::Uuid),
-            names::INSTANT => rfc3339::parse(&access.next_value::<String>()?).map(Value::Instant),
+            names::INSTANT => access.next_value::<String>()?.parse().ok().map(Value::Instant),
             _ => return Err(A::Error::custom("a key with a mark that is no name known here")),
         };
         value.ok_or_else(|| A::Error::custom(format_args!("what follows {name} is none")))

@@ -6,7 +6,6 @@ use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 
 use super::names;
-use crate::record::rfc3339;
 use crate::value::MAX_DEPTH;
 use crate::{Error, ErrorKind, Result, Value};
 
@@ -45,7 +44,7 @@ impl Serialize for Json<'_> {
             Value::Bytes(value) => named(serializer, names::BYTES, &STANDARD.encode(value)),
             Value::Keyword(value) => named(serializer, names::KEYWORD, value.as_str()),
             Value::Uuid(value) => named(serializer, names::UUID, &value.hyphenated().to_string()),
-            Value::Instant(value) => named(serializer, names::INSTANT, &rfc3339::print(*value)),
+            Value::Instant(value) => named(serializer, names::INSTANT, &value.to_string()),
             Value::List(values) => {
                 let depth = self.nested()?;
                 serializer.collect_seq(values.iter().map(|value| Json { value, depth }))
