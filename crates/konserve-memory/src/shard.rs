@@ -1,0 +1,117 @@
+//! A part of the data under one lock, and the order in which it is listed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::{Bound, RangeInclusive};
+use std::sync::Arc;
+
+use konserve_core::Instant;
+use konserve_core::backend::{Address, Occupant, Order, Partition, Space};
+
+/// Where an address is kept and where it comes in a listing: both follow from the address and the seed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The index of the shard.
+    pub(crate) shard: usize,
+    /// The position within the listing of the shard, before partition and row decide between equals.
+    pub(crate) position: u64,
+}
+
+/// A position in the listing of a space of a shard. Compares as it is listed.
+pub(crate) type Listed = (u64, Partition, u64);
+
+/// What is stored at the addresses whose partitions fall to one lock.
+#[derive(Debug, Default)]
+pub(crate) struct Shard {
+    spaces: [Contents; Space::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    partitions: HashMap<Partition, BTreeMap<u64, Arc<Occupant>>>,
+    listed: BTreeSet<Listed>,
+}
+
+impl Shard {
+    /// What is at an address, expired items as the tombstones that they count as by `now`, which is asked only if it matters.
+    pub(crate) fn get(&self, at: &Address, now: impl FnOnce() -> Instant) -> Option<Occupant> {
+        let stored = self.contents(at.space).partitions.get(&at.partition)?.get(&at.row)?;
+        Some(as_of(stored, now))
+    }
+
+    pub(crate) fn put(&mut self, at: Address, place: Place, occupant: Occupant) {
+        let Address { space, partition, row } = at;
+        let contents = self.contents_mut(space);
+        let rows = contents.partitions.entry(partition.clone()).or_default();
+        if rows.insert(row, Arc::new(occupant)).is_none() {
+            contents.listed.insert((place.position, partition, row));
+        }
+    }
+
+    pub(crate) fn erase(&mut self, at: &Address, place: Place) {
+        let contents = self.contents_mut(at.space);
+        if let Some(rows) = contents.partitions.get_mut(&at.partition) {
+            rows.remove(&at.row);
+            if rows.is_empty() {
+                contents.partitions.remove(&at.partition);
+            }
+        }
+        contents.listed.remove(&(place.position, at.partition.clone(), at.row));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Up to `count` occupants of the rows of a partition.
+    pub(crate) fn rows(
+        &self,
+        space: Space,
+        partition: &Partition,
+        range: RangeInclusive<u64>,
+        order: Order,
+        count: usize,
+    ) -> Vec<(u64, Arc<Occupant>)> {
+        let Some(rows) = self.contents(space).partitions.get(partition) else {
+            return Vec::new();
+        };
+        if range.is_empty() {
+            return Vec::new();
+        }
+        let share = |(row, occupant): (&u64, &Arc<Occupant>)| (*row, Arc::clone(occupant));
+        match order {
+            Order::Ascending => rows.range(range).take(count).map(share).collect(),
+            Order::Descending => rows.range(range).rev().take(count).map(share).collect(),
+        }
+    }
+
+    /// Up to `count` occupants of a space, listed behind `after`.
+    pub(crate) fn list(&self, space: Space, after: Option<&Listed>, count: usize) -> Vec<(Listed, Arc<Occupant>)> {
+        let contents = self.contents(space);
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        contents
+            .listed
+            .range((start, Bound::Unbounded))
+            .filter_map(|listed| {
+                let occupant = contents.partitions.get(&listed.1)?.get(&listed.2)?;
+                Some((listed.clone(), Arc::clone(occupant)))
+            })
+            .take(count)
+            .collect()
+    }
+
+    fn contents(&self, space: Space) -> &Contents {
+        &self.spaces[space as usize]
+    }
+
+    fn contents_mut(&mut self, space: Space) -> &mut Contents {
+        &mut self.spaces[space as usize]
+    }
+}
+
+/// What is stored, or the tombstone that it counts as.
+pub(crate) fn as_of(stored: &Occupant, now: impl FnOnce() -> Instant) -> Occupant {
+    match stored {
+        Occupant::Item(item) if item.expires.is_some() => stored.clone().as_of(now()),
+        _ => stored.clone(),
+    }
+}
