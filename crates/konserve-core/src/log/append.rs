@@ -1,0 +1,146 @@
+//! Appending: one write at the tail under the condition that nobody wrote there.
+
+use super::state::row_address;
+use super::tail::{self, Last, Tail, announce, create, discover, last_row, refresh};
+use crate::backend::{Occupant, Purge, When, Written};
+use crate::head::{Head, HeadKind};
+use crate::log::Position;
+use crate::placement::{self, Placed};
+use crate::store::{Backoff, Operation};
+use crate::{Error, ErrorKind, Key, Outcome, Result};
+
+/// Appends a placed row of `count` entries to the log at a key, which is created if the key is absent, and says at which
+/// position it begins.
+///
+/// # Errors
+///
+/// `wrong_kind` for a document or a binary; `contended`; `unknown_outcome` when it could not be found out until the deadline
+/// whether the row was written.
+pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, count: u64) -> Result<Position> {
+    let store = &operation.store;
+    let at = store.address(key);
+    let _guard = store.lock(&at).await;
+    let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
+    let mut tail = store.tails.get(&at);
+    loop {
+        let mut current = match tail.take() {
+            Some(tail) => tail,
+            None => open(operation, key, &mut backoff).await?,
+        };
+        if !announce(operation, &mut current).await? {
+            if refresh(operation, &mut current).await? {
+                tail = Some(current);
+            } else {
+                store.tails.forget(&at);
+            }
+            backoff.lost().await?;
+            continue;
+        }
+        let began = store.environment.clock.uptime();
+        match write_row(operation, &current, placed, &mut backoff).await? {
+            None => {
+                if !is_alive(operation, &mut current).await? {
+                    // The log was removed before the row was written: nobody can read it, and it is not part of anything.
+                    operation
+                        .purge(&[Purge::Row(row_address(current.id, current.next))])
+                        .await?;
+                    store.tails.forget(&at);
+                    backoff.lost().await?;
+                    continue;
+                }
+                let position = current.next;
+                current.next += count;
+                current.confirmed = current.confirmed.max(began);
+                store.tails.put(&at, current);
+                return Ok(position);
+            }
+            Some(occupant) => {
+                let lost_to = Head::decode(&store.envelope, &occupant_meta(&occupant)?)?.kind;
+                if lost_to == HeadKind::Seal {
+                    store.tails.forget(&at);
+                    tail::finish_removal(operation, &at, &current).await?;
+                } else {
+                    match last_row(operation, &current).await? {
+                        Last::Open(next) if next > current.next => {
+                            current.next = next;
+                            tail = Some(current);
+                        }
+                        // The log has gone on to a segment that is not known here, or it was sealed.
+                        _ => store.tails.forget(&at),
+                    }
+                }
+                backoff.lost().await?;
+            }
+        }
+    }
+}
+
+/// The tail of the log at a key, which is created if the key is absent.
+async fn open(operation: &Operation, key: &Key, backoff: &mut Backoff) -> Result<Tail> {
+    loop {
+        if let Some(tail) = discover(operation, key).await? {
+            return Ok(tail);
+        }
+        if let Some(tail) = create(operation, key, backoff).await? {
+            return Ok(tail);
+        }
+        backoff.lost().await?;
+    }
+}
+
+/// Writes a row at the tail until the place is taken: by it (`None`) or by another's row.
+///
+/// After an unknown outcome the same bytes under the same revision go to the same place again, which is the same write.
+async fn write_row(
+    operation: &Operation,
+    tail: &Tail,
+    placed: &Placed,
+    backoff: &mut Backoff,
+) -> Result<Option<Occupant>> {
+    let store = &operation.store;
+    let at = row_address(tail.id, tail.next);
+    let rev = store.revisions.next();
+    let mut unknown: Option<Error> = None;
+    loop {
+        let error = match placement::settle(operation, &at, placed, rev, When::Absent).await {
+            Ok(Written::Applied { .. }) => return Ok(None),
+            Ok(Written::Refused {
+                current: Some(occupant @ Occupant::Item(_)),
+            }) => return Ok(Some(occupant)),
+            // Rows are never removed by their log, so there is nothing in the way: the engine refuses without a reason that
+            // stays.
+            Ok(Written::Refused { .. }) => None,
+            Err(error) if error.outcome() == Outcome::Unknown => Some(error),
+            Err(error) if unknown.is_some() && error.is_retryable() => unknown.take(),
+            Err(error) => return Err(unknown.unwrap_or(error)),
+        };
+        unknown = error.or(unknown);
+        if let Err(contended) = backoff.lost().await {
+            return Err(unknown.unwrap_or(contended));
+        }
+    }
+}
+
+/// Whether a row that was just written is part of the log: what was known of the log is young enough, or is still so.
+async fn is_alive(operation: &Operation, tail: &mut Tail) -> Result<bool> {
+    let store = &operation.store;
+    let age = store.environment.clock.uptime().saturating_sub(tail.known);
+    if age < store.options.log_lease() / 2 {
+        return Ok(true);
+    }
+    let alive = refresh(operation, tail).await.map_err(|error| {
+        Error::new(
+            ErrorKind::UnknownOutcome,
+            "the entry was written, but whether the log still exists is not known",
+        )
+        .with_source(error)
+    })?;
+    Ok(alive && tail.state.first <= tail.next)
+}
+
+fn occupant_meta(occupant: &Occupant) -> Result<bytes::Bytes> {
+    occupant
+        .item()
+        .map(|item| item.meta.clone())
+        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a row of a log was removed"))
+}

@@ -1,0 +1,274 @@
+//! Where the next entry of a log goes: known from the last append, or found out from cold.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+
+use super::state::{LogState, head_kind, segment_of, segment_partition, state_address};
+use crate::backend::{Address, Committed, Item, Mutation, Order, Partition, Read, RowQuery, Space, When, Written};
+use crate::head::{Head, HeadKind, LogId};
+use crate::log::Position;
+use crate::placement::Placed;
+use crate::store::{Backoff, Operation};
+use crate::{Error, ErrorKind, Key, Result, Revision};
+
+/// What a process knows of the end of a log.
+#[derive(Debug, Clone)]
+pub(crate) struct Tail {
+    pub(crate) id: LogId,
+    /// The revision of the key's head.
+    pub(crate) head: Revision,
+    /// The position of the next entry, as far as this process knows.
+    pub(crate) next: Position,
+    pub(crate) state: LogState,
+    /// The revision of the state row.
+    pub(crate) state_rev: Revision,
+    /// When the state row was last known, by the clock that counts suspends: taken before it was asked for.
+    pub(crate) known: Duration,
+    /// When the log was last known to exist: `known`, or a later append.
+    pub(crate) confirmed: Duration,
+}
+
+/// The tails of the logs that were used last.
+#[derive(Debug, Default)]
+pub(crate) struct Tails(Mutex<HashMap<Partition, Tail>>);
+
+/// How many tails are kept; a forgotten one costs three requests.
+const MOST: usize = 10_000;
+
+impl Tails {
+    pub(crate) fn get(&self, at: &Address) -> Option<Tail> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&at.partition)
+            .cloned()
+    }
+
+    pub(crate) fn put(&self, at: &Address, tail: Tail) {
+        let mut tails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tails.len() >= MOST && !tails.contains_key(&at.partition) {
+            let oldest = tails
+                .iter()
+                .min_by_key(|(_, tail)| tail.known)
+                .map(|(partition, _)| partition.clone());
+            if let Some(oldest) = oldest {
+                tails.remove(&oldest);
+            }
+        }
+        tails.insert(at.partition.clone(), tail);
+    }
+
+    pub(crate) fn forget(&self, at: &Address) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&at.partition);
+    }
+}
+
+/// The last row of a log.
+#[derive(Debug)]
+pub(crate) enum Last {
+    /// Entries end here, and the next goes to this position.
+    Open(Position),
+    /// The log was sealed.
+    Sealed,
+}
+
+/// The tail of the log at a key, read strongly; `None` when the key is absent. Three requests.
+///
+/// # Errors
+///
+/// `wrong_kind` when the key holds something else.
+pub(crate) async fn discover(operation: &Operation, key: &Key) -> Result<Option<Tail>> {
+    let store = &operation.store;
+    let at = store.address(key);
+    let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
+    loop {
+        let known = store.environment.clock.uptime();
+        let Some(item) = operation.read(&at, Read::STRONG.without_body()).await? else {
+            return Ok(None);
+        };
+        let id = log_id(operation, &item)?;
+        let state = operation.read(&state_address(id), Read::STRONG).await?;
+        if let Some(state) = state {
+            let mut tail = Tail {
+                id,
+                head: item.rev,
+                next: 0,
+                state: LogState::decode(&store.envelope, &state.meta)?,
+                state_rev: state.rev,
+                known,
+                confirmed: known,
+            };
+            match last_row(operation, &tail).await? {
+                Last::Open(next) if !tail.state.sealed => {
+                    tail.next = next;
+                    return Ok(Some(tail));
+                }
+                _ => finish_removal(operation, &at, &tail).await?,
+            }
+        } else if operation
+            .read(&at, Read::STRONG.without_body())
+            .await?
+            .is_some_and(|now| now.rev == item.rev)
+        {
+            return Err(Error::new(ErrorKind::Corrupt, "a log without its state row"));
+        }
+        backoff.lost().await?;
+    }
+}
+
+/// The id of the log that a key's head names.
+pub(crate) fn log_id(operation: &Operation, item: &Item) -> Result<LogId> {
+    match Head::decode(&operation.store.envelope, &item.meta)?.kind {
+        HeadKind::Log { id, .. } => Ok(id),
+        HeadKind::Binary { .. } => Err(Error::new(ErrorKind::WrongKind, "a binary, not a log")),
+        _ => Err(Error::new(ErrorKind::WrongKind, "a document, not a log")),
+    }
+}
+
+/// Reads the last row of a log again: one request, seldom two.
+pub(crate) async fn last_row(operation: &Operation, tail: &Tail) -> Result<Last> {
+    let store = &operation.store;
+    // The state row announces a segment before its first row is written, so the last row may be in the one before.
+    let mut segment = tail.state.segment;
+    loop {
+        let query = RowQuery {
+            space: Space::Log,
+            partition: segment_partition(tail.id, segment),
+            range: 0..=u64::MAX,
+            order: Order::Descending,
+            limit: Some(1),
+            how: Read::STRONG.without_body(),
+        };
+        if let Some((row, item)) = store.backend.rows(query).try_next().await? {
+            return match Head::decode(&store.envelope, &item.meta)?.kind {
+                HeadKind::Entries { count } => Ok(Last::Open(row.saturating_add(count))),
+                HeadKind::Seal => Ok(Last::Sealed),
+                _ => Err(Error::new(ErrorKind::Corrupt, "a row of a log that is none").with_key(row)),
+            };
+        }
+        if segment <= segment_of(tail.state.first) {
+            return Ok(Last::Open(tail.state.first));
+        }
+        segment -= 1;
+    }
+}
+
+/// Reads the state row again and believes it from now on; `false` when the log is sealed or gone. One request.
+pub(crate) async fn refresh(operation: &Operation, tail: &mut Tail) -> Result<bool> {
+    let store = &operation.store;
+    let known = store.environment.clock.uptime();
+    let Some(item) = operation.read(&state_address(tail.id), Read::STRONG).await? else {
+        return Ok(false);
+    };
+    tail.state = LogState::decode(&store.envelope, &item.meta)?;
+    tail.state_rev = item.rev;
+    tail.known = known;
+    tail.confirmed = known;
+    Ok(!tail.state.sealed)
+}
+
+/// Announces the segment of the next row, if it is a new one. `false` when the state row says something else than known.
+pub(crate) async fn announce(operation: &Operation, tail: &mut Tail) -> Result<bool> {
+    let store = &operation.store;
+    let segment = segment_of(tail.next);
+    if segment <= tail.state.segment {
+        return Ok(true);
+    }
+    let mut state = tail.state.clone();
+    state.segment = segment;
+    let rev = store.revisions.next_after(tail.state_rev)?;
+    let known = store.environment.clock.uptime();
+    let item = state.item(store, rev)?;
+    match operation
+        .preparing_write(&state_address(tail.id), item, When::Matches(tail.state_rev))
+        .await?
+    {
+        Written::Applied { .. } => {
+            tail.state = state;
+            tail.state_rev = rev;
+            tail.known = known;
+            Ok(true)
+        }
+        Written::Refused { .. } => Ok(false),
+    }
+}
+
+/// Creates an empty log at an absent key. `None` when the key is not absent any more, or nothing is known.
+pub(crate) async fn create(operation: &Operation, key: &Key, backoff: &mut Backoff) -> Result<Option<Tail>> {
+    let store = &operation.store;
+    let at = store.address(key);
+    let id = store.environment.random_id();
+    let known = store.environment.clock.uptime();
+    let head = Placed::bare(operation, head_kind(key, id))?;
+    store.check_item_size(head.size())?;
+    let state = LogState::new(key.clone());
+    loop {
+        let rev = store.revisions.next();
+        let current = if store.capabilities.transactions.is_some() {
+            let head = Mutation::Write {
+                at: at.clone(),
+                item: head.item(operation, rev),
+                when: When::Absent,
+            };
+            match operation
+                .decisive_commit(vec![head, state.write(store, id, rev, When::Absent)?])
+                .await?
+            {
+                Committed::Applied => None,
+                Committed::Refused(refusals) => Some(refusals.into_iter().find_map(|refusal| refusal.current)),
+            }
+        } else {
+            // A state row that no head names is removed by the collector.
+            let item = state.item(store, rev)?;
+            operation.preparing_write(&state_address(id), item, When::Newer).await?;
+            match operation
+                .decisive_write(&at, head.item(operation, rev), When::Absent)
+                .await?
+            {
+                Written::Applied { .. } => None,
+                Written::Refused { current } => Some(current),
+            }
+        };
+        let Some(current) = current else {
+            return Ok(Some(Tail {
+                id,
+                head: rev,
+                next: 0,
+                state,
+                state_rev: rev,
+                known,
+                confirmed: known,
+            }));
+        };
+        match current {
+            Some(occupant) if occupant.item().is_some() => return Ok(None),
+            Some(tombstone) => store.revisions.advance_past(tombstone.rev())?,
+            None => {}
+        }
+        backoff.lost().await?;
+    }
+}
+
+/// Ends a removal that somebody began: the log is sealed, so its head goes.
+pub(crate) async fn finish_removal(operation: &Operation, at: &Address, tail: &Tail) -> Result<()> {
+    let store = &operation.store;
+    if !tail.state.sealed {
+        let mut state = tail.state.clone();
+        state.sealed = true;
+        let rev = store.revisions.next_after(tail.state_rev)?;
+        let item = state.item(store, rev)?;
+        operation
+            .preparing_write(&state_address(tail.id), item, When::Matches(tail.state_rev))
+            .await?;
+    }
+    let rev = store.revisions.next_after(tail.head)?;
+    // Refused when somebody else was faster; then the next look at the head shows it.
+    operation.preparing_remove(at, rev, When::Matches(tail.head)).await?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Reading records back: from their head, or from the chunks that it names.
+
+use bytes::{Bytes, BytesMut};
+
+use super::chunks::chunk_address;
+use crate::backend::{Address, Item, Read};
+use crate::head::{Head, Manifest};
+use crate::record::{Checksum, Content};
+use crate::store::Operation;
+use crate::{Error, ErrorKind, Result, Revision};
+
+/// How often a reader starts over because the value was replaced meanwhile.
+const RESTARTS: usize = 10;
+
+/// A record as it was read.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) rev: Revision,
+    /// The head; `None` when it was not needed to find the bytes ([`Head::decode`] of the meta tells it).
+    pub(crate) meta: Bytes,
+    pub(crate) content: Content,
+    pub(crate) plain: Bytes,
+}
+
+/// What a head that was read leads to.
+pub(crate) enum Body {
+    /// The bytes themselves.
+    Inline { content: Content, plain: Bytes },
+    /// A head that names chunks, or that has no bytes.
+    Head(Head),
+}
+
+/// What the item of a head holds.
+pub(crate) fn open(operation: &Operation, item: &Item) -> Result<Body> {
+    let envelope = &operation.store.envelope;
+    match &item.body {
+        Some(body) => {
+            let opened = envelope.open(body.clone())?;
+            Ok(Body::Inline {
+                content: opened.content,
+                plain: opened.plain,
+            })
+        }
+        None => Ok(Body::Head(Head::decode(envelope, &item.meta)?)),
+    }
+}
+
+/// The record whose head was read: as it was then, or as it is now when it was replaced before all of it was read, never a
+/// mix. `None` when it was removed meanwhile.
+///
+/// # Errors
+///
+/// `corrupt` for a record that is damaged or whose chunks are missing; `contended` when it was replaced again and again;
+/// `wrong_kind` for a head without bytes: a log.
+pub(crate) async fn fetch(operation: &Operation, at: &Address, item: Item, strong: bool) -> Result<Option<Fetched>> {
+    let mut item = item;
+    for _ in 0..RESTARTS {
+        let head = match open(operation, &item)? {
+            Body::Inline { content, plain } => {
+                return Ok(Some(Fetched {
+                    rev: item.rev,
+                    meta: item.meta,
+                    content,
+                    plain,
+                }));
+            }
+            Body::Head(head) => head,
+        };
+        let Some(manifest) = head.manifest() else {
+            return Err(Error::new(ErrorKind::WrongKind, "a log, not a value"));
+        };
+        let mut plain = whole(operation, manifest, head.size, strong).await?;
+        if plain.is_none() && !strong {
+            plain = whole(operation, manifest, head.size, true).await?;
+        }
+        if let Some(plain) = plain {
+            return Ok(Some(Fetched {
+                rev: item.rev,
+                content: manifest.content,
+                meta: item.meta,
+                plain,
+            }));
+        }
+        let Some(now) = operation.read(at, Read::STRONG).await? else {
+            return Ok(None);
+        };
+        if now.rev == item.rev {
+            return Err(Error::new(ErrorKind::Corrupt, "chunks are missing or damaged"));
+        }
+        item = now;
+    }
+    let message = format!("the value was replaced {RESTARTS} times while it was read");
+    Err(Error::new(ErrorKind::Contended, message))
+}
+
+/// Some chunks of a value, by their indexes within it. `None` when one is missing or damaged.
+pub(crate) async fn fetch_chunks(
+    operation: &Operation,
+    manifest: &Manifest,
+    size: u64,
+    indexes: std::ops::Range<u64>,
+    strong: bool,
+) -> Result<Option<Vec<Bytes>>> {
+    let at: Vec<_> = indexes
+        .clone()
+        .map(|index| chunk_address(manifest.generation, manifest.first + index))
+        .collect();
+    let how = if strong { Read::STRONG } else { Read::EVENTUAL };
+    let items = operation.read_many(&at, how).await?;
+    let mut chunks = Vec::with_capacity(items.len());
+    for (index, item) in indexes.zip(items) {
+        let Some(body) = item.and_then(|item| item.body) else {
+            return Ok(None);
+        };
+        let opened = match operation.store.envelope.open(body) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let start = index * manifest.chunk_size;
+        let expected = manifest.chunk_size.min(size.saturating_sub(start));
+        if opened.content != Content::Raw || opened.plain.len() as u64 != expected {
+            return Ok(None);
+        }
+        chunks.push(opened.plain);
+    }
+    Ok(Some(chunks))
+}
+
+async fn whole(operation: &Operation, manifest: &Manifest, size: u64, strong: bool) -> Result<Option<Bytes>> {
+    let Some(chunks) = fetch_chunks(operation, manifest, size, 0..manifest.count, strong).await? else {
+        return Ok(None);
+    };
+    let mut checksum = Checksum::new();
+    let mut plain = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
+    for chunk in chunks {
+        checksum.update(&chunk);
+        plain.extend_from_slice(&chunk);
+    }
+    let sound = plain.len() as u64 == size && checksum.finish() == manifest.checksum;
+    Ok(sound.then(|| plain.freeze()))
+}

@@ -1,0 +1,200 @@
+//! `collect`: removes what nobody can read any more.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+
+use super::request::{Common, impl_request};
+use super::{Operation, Store};
+use crate::Result;
+use crate::backend::{Listing, Occupant, Purge, Read, Space};
+use crate::log;
+use crate::placement::generation::{self, Patience, Step};
+
+/// How many tombstones one request to purge names.
+const PURGE_BATCH: usize = 100;
+
+impl Store {
+    /// Removes what nobody can read any more: the chunks of large writes that were interrupted, replaced or removed, the rows of
+    /// removed logs, and old tombstones.
+    ///
+    /// Everything has to wait for a while, so that readers that have begun and requests that are still on their way do no harm
+    /// (see [`Options`](super::Options)); what still waits is left to the next call. Call it from time to time, from any number
+    /// of processes at once. It lists the whole store.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> konserve_core::Result<()> {
+    /// # let store = konserve_core::Store::new(konserve_memory::Memory::new());
+    /// let report = store.collect().await?;
+    /// assert_eq!(report.generations_removed, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the engine. What was removed until then stays removed; dropping the future is harmless as well.
+    pub fn collect(&self) -> Collect {
+        Collect {
+            common: Common::new(self),
+            patience: self.inner.patience(),
+            progress: None,
+        }
+    }
+}
+
+/// What [`Store::collect`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CollectReport {
+    /// Generations of chunks that were looked at.
+    pub generations: u64,
+    /// Generations that were removed altogether.
+    pub generations_removed: u64,
+    /// Purges of chunks. A chunk is purged twice, in case it was still being written the first time.
+    pub chunks_purged: u64,
+    /// Removed logs of which nothing is left.
+    pub logs_removed: u64,
+    /// Rows of logs that were purged.
+    pub log_rows_purged: u64,
+    /// Tombstones that were purged.
+    pub tombstones_purged: u64,
+    /// What is to be removed, but has to wait: generations, logs and tombstones.
+    pub waiting: u64,
+}
+
+type Progress = Box<dyn FnMut(&CollectReport) + Send>;
+
+/// The request of [`Store::collect`].
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Collect {
+    common: Common,
+    patience: Patience,
+    progress: Option<Progress>,
+}
+
+impl Collect {
+    /// Calls this from time to time with what was done until then.
+    pub fn progress(mut self, progress: impl FnMut(&CollectReport) + Send + 'static) -> Self {
+        self.progress = Some(Box::new(progress));
+        self
+    }
+
+    /// Waits for nothing: for a store that nobody else uses, and that nobody used in the last minutes, by any clock.
+    ///
+    /// With writers or readers about, this can remove what they are writing or reading: their calls then fail, cleanly, but for
+    /// requests that are delayed in the network, which can leave what nothing names.
+    pub fn without_waiting(mut self) -> Self {
+        self.patience = Patience {
+            abandoned_after: Duration::ZERO,
+            read_grace: Duration::ZERO,
+            request_horizon: Duration::ZERO,
+            log_lease: Duration::ZERO,
+        };
+        self
+    }
+
+    async fn run(self) -> Result<CollectReport> {
+        let Self {
+            common,
+            patience,
+            progress,
+        } = self;
+        let mut progress = progress.unwrap_or_else(|| Box::new(|_| {}));
+        Operation::run(common.store.inner, "collect", None, common.timeout, async |operation| {
+            let mut report = CollectReport::default();
+            collect_logs(&operation, patience, &mut report).await?;
+            progress(&report);
+            collect_generations(&operation, patience, &mut report, &mut progress).await?;
+            collect_tombstones(&operation, patience, &mut report, &mut progress).await?;
+            Ok(report)
+        })
+        .await
+    }
+}
+
+impl_request!([] Collect => Result<CollectReport>);
+
+/// Before the generations: the rows of logs name some.
+async fn collect_logs(operation: &Operation, patience: Patience, report: &mut CollectReport) -> Result<()> {
+    let swept = log::sweep(operation, patience).await?;
+    report.logs_removed += swept.logs;
+    report.log_rows_purged += swept.rows;
+    report.waiting += swept.waiting;
+    Ok(())
+}
+
+async fn collect_generations(
+    operation: &Operation,
+    patience: Patience,
+    report: &mut CollectReport,
+    progress: &mut Progress,
+) -> Result<()> {
+    let backend = &operation.store.backend;
+    let mut rows = backend.list(Space::Generation, Listing::all(Read::STRONG.without_body()));
+    while let Some((at, occupant)) = rows.try_next().await? {
+        if occupant.item().is_none() {
+            continue;
+        }
+        let id = generation::id_of(&at)?;
+        report.generations += 1;
+        loop {
+            match generation::advance(operation, id, patience).await? {
+                Step::Advanced { purged } => report.chunks_purged += purged,
+                Step::Gone { purged } => {
+                    report.chunks_purged += purged;
+                    report.generations_removed += 1;
+                    break;
+                }
+                Step::InUse => break,
+                Step::Waits(_) => {
+                    report.waiting += 1;
+                    break;
+                }
+            }
+        }
+        progress(report);
+    }
+    Ok(())
+}
+
+async fn collect_tombstones(
+    operation: &Operation,
+    patience: Patience,
+    report: &mut CollectReport,
+    progress: &mut Progress,
+) -> Result<()> {
+    let store = &operation.store;
+    let mut listing = Listing::all(Read::STRONG.without_body());
+    listing.tombstones = true;
+    let mut listed = store.backend.list(Space::Document, listing);
+    let mut old = Vec::new();
+    while let Some((at, occupant)) = listed.try_next().await? {
+        let Occupant::Tombstone(rev) = occupant else { continue };
+        if store.now().since(rev.instant()) < patience.request_horizon {
+            report.waiting += 1;
+            continue;
+        }
+        old.push(Purge::Tombstone(at, rev));
+        if old.len() == PURGE_BATCH {
+            operation.purge(&old).await?;
+            report.tombstones_purged += old.len() as u64;
+            old.clear();
+            progress(report);
+        }
+    }
+    operation.purge(&old).await?;
+    report.tombstones_purged += old.len() as u64;
+    progress(report);
+    Ok(())
+}
+
+impl fmt::Debug for Collect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collect")
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,465 @@
+//! `multi_get`, `multi_assoc`, `multi_dissoc`: several keys at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::request::{Common, impl_request};
+use super::write::check_kind;
+use super::{Backoff, MULTI_LIMIT, Operation, Store, document};
+use crate::backend::{Address, Committed, Mutation, Refusal, TransactionLimits, When};
+use crate::head::HeadKind;
+use crate::placement::generation::{self, PendingGeneration};
+use crate::placement::{self, Chunks, Fit, Placed};
+use crate::record::Content;
+use crate::value::Map;
+use crate::{Error, ErrorKind, Key, Result, Revision};
+
+impl Store {
+    /// The documents at several keys, those that exist, by key.
+    ///
+    /// One request for as many as fit into one answer of the engine (16 MB on DynamoDB), and complete or an error. Not one
+    /// atomic view: each document is read for itself.
+    ///
+    /// # Errors
+    ///
+    /// `too_many_items` above 100 keys, before anything is sent; otherwise as [`get`](Self::get), naming the key.
+    pub fn multi_get<T>(&self, keys: impl IntoIterator<Item = impl Into<Key>>) -> MultiGet<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        MultiGet {
+            common: Common::new(self),
+            keys: keys.into_iter().map(Into::into).collect(),
+            consistent: false,
+            result: PhantomData,
+        }
+    }
+
+    /// Stores several documents, all of them or none, as one atomic step, and gives them one revision.
+    ///
+    /// One transaction. Values that do not fit into it are written as chunks before, and still become visible with the rest.
+    ///
+    /// # Errors
+    ///
+    /// `too_many_items` above 100 keys, or above 99 when some of the values have to be written as chunks, naming the limit that
+    /// applies; `invalid_input` for a key that is given twice; `wrong_kind` over a log; `unsupported` on engines without
+    /// transactions. Nothing is written then.
+    pub fn multi_assoc(&self, pairs: impl IntoIterator<Item = (impl Into<Key>, impl Serialize)>) -> MultiAssoc {
+        let codec = self.inner.options.codec;
+        let pairs = pairs
+            .into_iter()
+            .map(|(key, value)| (key.into(), codec.encode_typed(&value).map(Bytes::from)))
+            .collect();
+        MultiAssoc {
+            common: Common::new(self),
+            pairs,
+            user: Ok(Map::new()),
+            user_of: Vec::new(),
+        }
+    }
+
+    /// Removes several keys, all of them or none, as one atomic step, and says of each whether it was there.
+    ///
+    /// One transaction when all exist, otherwise two: the second checks that the absent ones are still absent.
+    ///
+    /// # Errors
+    ///
+    /// `too_many_items` above 100 keys, before anything is sent; `wrong_kind` for a log; `unsupported` on engines without
+    /// transactions. Nothing is removed then.
+    pub fn multi_dissoc(&self, keys: impl IntoIterator<Item = impl Into<Key>>) -> MultiDissoc {
+        MultiDissoc {
+            common: Common::new(self),
+            keys: keys.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+fn check_count(limit: usize, given: usize) -> Result<()> {
+    if given > limit {
+        let error = Error::new(ErrorKind::TooManyItems, "too many keys at once");
+        return Err(error.with_limit(limit as u64, given as u64));
+    }
+    Ok(())
+}
+
+fn transaction_limits(operation: &Operation) -> Result<TransactionLimits> {
+    operation.store.capabilities.transactions.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "several keys at once take transactions, which this engine has not",
+        )
+    })
+}
+
+/// The request of [`Store::multi_get`].
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct MultiGet<T> {
+    common: Common,
+    keys: BTreeSet<Key>,
+    consistent: bool,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned + Send + 'static> MultiGet<T> {
+    /// See every write that was acknowledged before.
+    pub fn consistent(mut self) -> Self {
+        self.consistent = true;
+        self
+    }
+
+    async fn run(self) -> Result<BTreeMap<Key, T>> {
+        let Self {
+            common,
+            keys,
+            consistent,
+            ..
+        } = self;
+        Operation::run(
+            common.store.inner,
+            "multi_get",
+            None,
+            common.timeout,
+            async |operation| {
+                check_count(MULTI_LIMIT, keys.len())?;
+                let at: Vec<_> = keys.iter().map(|key| operation.store.address(key)).collect();
+                let how = operation.store.how(consistent);
+                let items = operation.read_many(&at, how).await?;
+                let mut found = BTreeMap::new();
+                for ((key, at), item) in keys.into_iter().zip(&at).zip(items) {
+                    let Some(item) = item else { continue };
+                    let value = async {
+                        let fetched = placement::fetch(&operation, at, item, how.strong).await?;
+                        fetched.map(|fetched| document::decode(&fetched)).transpose()
+                    };
+                    if let Some(value) = value.await.map_err(|error| error.with_key(&key))? {
+                        found.insert(key, value);
+                    }
+                }
+                Ok(found)
+            },
+        )
+        .await
+    }
+}
+
+impl_request!([T: DeserializeOwned + Send + 'static] MultiGet<T> => Result<BTreeMap<Key, T>>);
+
+/// The request of [`Store::multi_assoc`].
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct MultiAssoc {
+    common: Common,
+    pairs: Vec<(Key, Result<Bytes>)>,
+    user: Result<Map>,
+    user_of: Vec<(Key, Result<Map>)>,
+}
+
+impl MultiAssoc {
+    /// Stores these fields with each document that has none of its own.
+    pub fn meta(mut self, fields: impl Serialize) -> Self {
+        self.user = document::user_fields(&fields);
+        self
+    }
+
+    /// Stores these fields with one of the documents.
+    pub fn meta_for(mut self, key: impl Into<Key>, fields: impl Serialize) -> Self {
+        self.user_of.push((key.into(), document::user_fields(&fields)));
+        self
+    }
+
+    async fn run(self) -> Result<Revision> {
+        let Self {
+            common,
+            pairs,
+            user,
+            user_of,
+        } = self;
+        Operation::run(
+            common.store.inner,
+            "multi_assoc",
+            None,
+            common.timeout,
+            async |operation| {
+                check_count(MULTI_LIMIT, pairs.len())?;
+                let limits = transaction_limits(&operation)?;
+                check_count(limits.items, pairs.len())?;
+                let documents = documents(pairs, user?, user_of)?;
+                if documents.is_empty() {
+                    return Ok(operation.store.revisions.next());
+                }
+                let batch = Batch::place(&operation, documents, limits).await?;
+                match batch.commit(&operation).await {
+                    Ok(revision) => Ok(revision),
+                    Err(error) => {
+                        batch.discard(&operation);
+                        Err(error)
+                    }
+                }
+            },
+        )
+        .await
+    }
+}
+
+impl_request!([] MultiAssoc => Result<Revision>);
+
+/// What is to be stored under a key.
+struct Document {
+    key: Key,
+    user: Map,
+    plain: Bytes,
+}
+
+fn documents(pairs: Vec<(Key, Result<Bytes>)>, user: Map, user_of: Vec<(Key, Result<Map>)>) -> Result<Vec<Document>> {
+    let mut users = BTreeMap::new();
+    for (key, fields) in user_of {
+        let fields = fields.map_err(|error| error.with_key(&key))?;
+        users.insert(key, fields);
+    }
+    let mut seen = BTreeSet::new();
+    let mut documents = Vec::with_capacity(pairs.len());
+    for (key, plain) in pairs {
+        if !seen.insert(key.clone()) {
+            return Err(Error::new(ErrorKind::InvalidInput, "the key is given twice").with_key(key));
+        }
+        documents.push(Document {
+            plain: plain.map_err(|error| error.with_key(&key))?,
+            user: users.remove(&key).unwrap_or_else(|| user.clone()),
+            key,
+        });
+    }
+    match users.into_keys().next() {
+        Some(key) => Err(Error::new(ErrorKind::InvalidInput, "meta fields for a key that is not given").with_key(key)),
+        None => Ok(documents),
+    }
+}
+
+/// Documents that are ready to be stored in one commit.
+struct Batch {
+    /// In the order of the commit.
+    placed: Vec<(Key, Address, Placed)>,
+    /// The generation of the chunks of those that have chunks.
+    generation: Option<PendingGeneration>,
+}
+
+impl Batch {
+    async fn place(operation: &Operation, documents: Vec<Document>, limits: TransactionLimits) -> Result<Self> {
+        let content = Content::Encoded(operation.store.options.codec);
+        let mut fits = Vec::with_capacity(documents.len());
+        for Document { key, user, plain } in documents {
+            let kind = HeadKind::Document { key: key.clone(), user };
+            let fit = placement::inline(operation, kind.clone(), content, plain.clone())?;
+            fits.push((key, kind, plain, fit));
+        }
+        let spilled = spill(&mut fits, limits.bytes);
+        if spilled > 0 && fits.len() + 1 > limits.items {
+            let message = "too many keys at once for values of which some are written as chunks";
+            let error = Error::new(ErrorKind::TooManyItems, message);
+            return Err(error.with_limit(limits.items as u64 - 1, fits.len() as u64));
+        }
+        let mut generation = match spilled {
+            0 => None,
+            _ => Some(PendingGeneration::begin(operation).await?),
+        };
+        let mut placed = Vec::with_capacity(fits.len());
+        for (key, kind, plain, fit) in fits {
+            let result = match (fit, &mut generation) {
+                (Fit::TooLarge { .. }, Some(generation)) => {
+                    let chunks = Chunks::of(plain, operation.store.chunk_size);
+                    placement::place_in(operation, generation, kind, content, chunks).await
+                }
+                (Fit::TooLarge { .. }, None) => Err(Error::new(
+                    ErrorKind::TooLarge,
+                    "a value that fits no item was not counted",
+                )),
+                (Fit::Inline(inline), _) => Ok(inline),
+            };
+            match result {
+                Ok(ready) => placed.push((key.clone(), operation.store.address(&key), ready)),
+                Err(error) => {
+                    if let Some(generation) = &generation {
+                        generation::retire(operation, generation.id());
+                    }
+                    return Err(error.with_key(key));
+                }
+            }
+        }
+        Ok(Self { placed, generation })
+    }
+
+    fn mutations(&self, operation: &Operation, rev: Revision) -> Result<Vec<Mutation>> {
+        let mut all: Vec<_> = self
+            .placed
+            .iter()
+            .map(|(_, at, placed)| Mutation::Write {
+                at: at.clone(),
+                item: placed.item(operation, rev),
+                when: When::Newer,
+            })
+            .collect();
+        if let Some(generation) = &self.generation {
+            let heads: Vec<_> = self
+                .placed
+                .iter()
+                .filter(|(_, _, placed)| placed.body.is_none())
+                .map(|(_, at, _)| at.clone())
+                .collect();
+            all.push(generation.make_live(operation, &heads, rev)?);
+        }
+        Ok(all)
+    }
+
+    async fn commit(&self, operation: &Operation) -> Result<Revision> {
+        let store = &operation.store;
+        let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
+        let mut rev = store.revisions.next();
+        loop {
+            let refusals = match operation.decisive_commit(self.mutations(operation, rev)?).await? {
+                Committed::Applied => return Ok(rev),
+                Committed::Refused(refusals) => refusals,
+            };
+            for Refusal { index, current } in refusals {
+                let Some((key, ..)) = self.placed.get(index) else {
+                    return Err(generation::given_up());
+                };
+                check_kind(current.as_ref()).map_err(|error| error.with_key(key))?;
+                if let Some(current) = current {
+                    store
+                        .revisions
+                        .advance_past(current.rev())
+                        .map_err(|error| error.with_key(key))?;
+                }
+            }
+            rev = store.revisions.next();
+            backoff.lost().await?;
+        }
+    }
+
+    fn discard(&self, operation: &Operation) {
+        if let Some(generation) = &self.generation {
+            generation::retire(operation, generation.id());
+        }
+    }
+}
+
+/// Marks the largest inline records as too large until the rest fits into a transaction, and counts those that are.
+fn spill(fits: &mut [(Key, HeadKind, Bytes, Fit)], limit: usize) -> usize {
+    /// What the head of a record with chunks needs at most, and the generation row for it, beside the key.
+    const SPILLED: usize = 1024;
+    let key_size = |kind: &HeadKind| match kind {
+        HeadKind::Document { key, .. } => 4 * key.to_string().len(),
+        _ => 0,
+    };
+    let mut total = 0;
+    let mut inline = Vec::new();
+    for (index, (_, kind, _, fit)) in fits.iter().enumerate() {
+        match fit {
+            Fit::Inline(placed) => {
+                total += placed.size();
+                inline.push((placed.size(), index));
+            }
+            Fit::TooLarge { .. } => total += SPILLED + key_size(kind),
+        }
+    }
+    inline.sort_unstable();
+    while total > limit
+        && let Some((size, index)) = inline.pop()
+    {
+        let (_, kind, plain, fit) = &mut fits[index];
+        total = total - size + SPILLED + key_size(kind);
+        *fit = Fit::TooLarge {
+            kind: kind.clone(),
+            plain: plain.clone(),
+        };
+    }
+    fits.iter()
+        .filter(|(.., fit)| matches!(fit, Fit::TooLarge { .. }))
+        .count()
+}
+
+/// The request of [`Store::multi_dissoc`].
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct MultiDissoc {
+    common: Common,
+    keys: BTreeSet<Key>,
+}
+
+impl MultiDissoc {
+    async fn run(self) -> Result<BTreeMap<Key, bool>> {
+        let Self { common, keys } = self;
+        Operation::run(
+            common.store.inner,
+            "multi_dissoc",
+            None,
+            common.timeout,
+            async |operation| {
+                check_count(MULTI_LIMIT, keys.len())?;
+                check_count(transaction_limits(&operation)?.items, keys.len())?;
+                if keys.is_empty() {
+                    return Ok(BTreeMap::new());
+                }
+                remove_all(&operation, keys).await
+            },
+        )
+        .await
+    }
+}
+
+impl_request!([] MultiDissoc => Result<BTreeMap<Key, bool>>);
+
+async fn remove_all(operation: &Operation, keys: BTreeSet<Key>) -> Result<BTreeMap<Key, bool>> {
+    let store = &operation.store;
+    // What is believed of each key. A commit is applied only if all of it is true at once.
+    let mut existed: BTreeMap<Key, bool> = keys.into_iter().map(|key| (key, true)).collect();
+    let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
+    loop {
+        let rev = store.revisions.next();
+        let all = existed
+            .iter()
+            .map(|(key, exists)| {
+                let at = store.address(key);
+                match exists {
+                    true => Mutation::Remove {
+                        at,
+                        rev,
+                        when: When::Exists,
+                    },
+                    false => Mutation::Check { at, when: When::Absent },
+                }
+            })
+            .collect();
+        let refusals = match operation.decisive_commit(all).await? {
+            Committed::Applied => return Ok(existed),
+            Committed::Refused(refusals) => refusals,
+        };
+        let mut learned = false;
+        let mut beliefs: Vec<_> = existed.iter_mut().collect();
+        for Refusal { index, current } in refusals {
+            let Some((key, exists)) = beliefs.get_mut(index) else {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    "the engine refused a mutation that it was not given",
+                ));
+            };
+            check_kind(current.as_ref()).map_err(|error| error.with_key(&**key))?;
+            let is_there = current.as_ref().is_some_and(|occupant| occupant.item().is_some());
+            learned |= **exists != is_there;
+            **exists = is_there;
+            if let Some(current) = current {
+                store
+                    .revisions
+                    .advance_past(current.rev())
+                    .map_err(|error| error.with_key(&**key))?;
+            }
+        }
+        if !learned || backoff.is_over() {
+            backoff.lost().await?;
+        }
+    }
+}

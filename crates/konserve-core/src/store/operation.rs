@@ -1,0 +1,137 @@
+//! One call of a user, from its start to its end: its name, its key, its deadline, and what it may have left undecided.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::backend::{Address, Committed, Item, Mutation, Purge, Read, When, Written};
+use crate::store::Inner;
+use crate::{Error, ErrorKind, Outcome, Result, Rev};
+
+/// One call of a user. All reads and mutations of the engine go through here.
+///
+/// *Decisive* mutations decide what users see; while one is on its way, giving up means an unknown outcome. *Preparing*
+/// ones (chunks, generation rows) change nothing that a user sees: when one fails, nothing has happened.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) store: Arc<Inner>,
+    /// A decisive mutation was sent, and its answer is not known yet.
+    undecided: Arc<AtomicBool>,
+}
+
+impl Operation {
+    /// Runs one call of a user to its end, or to its deadline. Errors come out with the name of the call and its key.
+    pub(crate) async fn run<T, F>(
+        store: Arc<Inner>,
+        name: &'static str,
+        key: Option<&(dyn Display + Sync)>,
+        timeout: Option<Duration>,
+        body: impl FnOnce(Operation) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let result = Self::run_unnamed(store, timeout, body).await;
+        result.map_err(|error| {
+            let error = error.with_operation(name);
+            match key {
+                Some(key) => error.with_key(key),
+                None => error,
+            }
+        })
+    }
+
+    /// For work that is no call of its own: a stream that a user goes on polling.
+    ///
+    /// # Errors
+    ///
+    /// `closed`.
+    pub(crate) fn background(store: Arc<Inner>) -> Result<Self> {
+        store.check_open()?;
+        Ok(Self {
+            store,
+            undecided: Arc::default(),
+        })
+    }
+
+    async fn run_unnamed<T, F>(
+        store: Arc<Inner>,
+        timeout: Option<Duration>,
+        body: impl FnOnce(Operation) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let operation = Self::background(store)?;
+        let undecided = operation.undecided.clone();
+        let body = body(operation);
+        let Some(timeout) = timeout else {
+            return body.await;
+        };
+        tokio::time::timeout(timeout, body).await.unwrap_or_else(|_| {
+            let kind = if undecided.load(Ordering::Acquire) {
+                ErrorKind::UnknownOutcome
+            } else {
+                ErrorKind::Unavailable
+            };
+            Err(Error::new(kind, format!("not done within the {timeout:?} given")))
+        })
+    }
+
+    pub(crate) async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
+        self.store.backend.read(at, how).await
+    }
+
+    pub(crate) async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+        self.store.backend.read_many(at, how).await
+    }
+
+    pub(crate) async fn decisive_write(&self, at: &Address, item: Item, when: When) -> Result<Written> {
+        self.decide(self.store.backend.write(at, item, when)).await
+    }
+
+    pub(crate) async fn decisive_remove(&self, at: &Address, rev: Rev, when: When) -> Result<Written> {
+        self.decide(self.store.backend.remove(at, rev, when)).await
+    }
+
+    pub(crate) async fn decisive_commit(&self, all: Vec<Mutation>) -> Result<Committed> {
+        self.decide(self.store.backend.commit(all)).await
+    }
+
+    pub(crate) async fn preparing_write(&self, at: &Address, item: Item, when: When) -> Result<Written> {
+        prepare(self.store.backend.write(at, item, when)).await
+    }
+
+    pub(crate) async fn preparing_remove(&self, at: &Address, rev: Rev, when: When) -> Result<Written> {
+        prepare(self.store.backend.remove(at, rev, when)).await
+    }
+
+    pub(crate) async fn purge(&self, what: &[Purge]) -> Result<()> {
+        self.store.backend.purge(what).await
+    }
+
+    async fn decide<T>(&self, mutation: impl Future<Output = Result<T>>) -> Result<T> {
+        self.undecided.store(true, Ordering::Release);
+        let result = mutation.await;
+        if !matches!(&result, Err(error) if error.outcome() == Outcome::Unknown) {
+            self.undecided.store(false, Ordering::Release);
+        }
+        result
+    }
+}
+
+/// A mutation that no user sees: not knowing whether it happened is not knowing whether the engine is there.
+async fn prepare<T>(mutation: impl Future<Output = Result<T>>) -> Result<T> {
+    mutation.await.map_err(|error| {
+        if error.outcome() == Outcome::NotApplied {
+            return error;
+        }
+        Error::new(
+            ErrorKind::Unavailable,
+            "a preparing step got no answer; nothing that can be read was changed",
+        )
+        .with_source(error)
+    })
+}

@@ -1,0 +1,96 @@
+//! How a store behaves, apart from its engine.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Codec;
+
+/// How a store behaves, apart from its engine. Everything has a default; unknown fields are refused.
+///
+/// All of it can be changed at any time without migration: each record says itself how it is to be read.
+///
+/// ```
+/// use konserve_core::store::Options;
+///
+/// let options: Options = serde_json::from_str(r#"{ "codec": "json", "consistent_read": true }"#)?;
+/// assert!(options.consistent_read);
+/// assert!(serde_json::from_str::<Options>(r#"{ "consistent_reads": true }"#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Options {
+    /// The codec of new documents and log entries. Default CBOR.
+    pub codec: Codec,
+    /// Whether reads are strong unless they say otherwise. Default `false`: a read may lag behind a write, even one's own,
+    /// on engines whose reads can. Updates always read strongly.
+    pub consistent_read: bool,
+    /// The most bytes of a record that is stored as one item; a larger one is split into chunks. Default and upper bound:
+    /// what the engine can store as one item.
+    pub inline_limit: Option<usize>,
+    /// The bytes of a chunk, before compression. Default 384 KiB; never more than fits into one item of the engine.
+    pub chunk_size: usize,
+    /// How many chunks of one value are on their way at the same time. Default 8.
+    pub chunks_in_flight: usize,
+    /// How long an update or an append goes on trying while other writers win, in milliseconds, from when it holds the lock of
+    /// its key. Default 30,000.
+    pub contention_timeout_ms: u64,
+    /// How far ahead of this machine's clock a stored revision may be, in milliseconds. Default one hour.
+    pub max_clock_drift_ms: u64,
+    /// Whether a writer that replaced a large value removes its chunks in the background. Default `true`; otherwise only
+    /// [`collect`](crate::Store::collect) does.
+    pub background_cleanup: bool,
+    /// How long the chunks of a replaced value stay readable for readers that have begun, in milliseconds. Default 60,000.
+    pub read_grace_ms: u64,
+    /// After how long a large write that does not go on counts as abandoned, in milliseconds. Default one hour.
+    pub abandoned_after_ms: u64,
+    /// The longest that a request can be on its way before it takes effect, in milliseconds. Tombstones live longer than that.
+    /// Default 15 minutes.
+    pub request_horizon_ms: u64,
+    /// For how long a writer may go on by what it knows of a log, in milliseconds: the rows of a removed log are kept longer
+    /// than that. Default 10 minutes.
+    pub log_lease_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            codec: Codec::Cbor,
+            consistent_read: false,
+            inline_limit: None,
+            chunk_size: 384 * 1024,
+            chunks_in_flight: 8,
+            contention_timeout_ms: 30_000,
+            max_clock_drift_ms: 60 * 60 * 1000,
+            background_cleanup: true,
+            read_grace_ms: 60_000,
+            abandoned_after_ms: 60 * 60 * 1000,
+            request_horizon_ms: 15 * 60 * 1000,
+            log_lease_ms: 10 * 60 * 1000,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn contention_timeout(&self) -> Duration {
+        Duration::from_millis(self.contention_timeout_ms)
+    }
+
+    pub(crate) fn read_grace(&self) -> Duration {
+        Duration::from_millis(self.read_grace_ms)
+    }
+
+    pub(crate) fn abandoned_after(&self) -> Duration {
+        Duration::from_millis(self.abandoned_after_ms)
+    }
+
+    pub(crate) fn request_horizon(&self) -> Duration {
+        Duration::from_millis(self.request_horizon_ms)
+    }
+
+    pub(crate) fn log_lease(&self) -> Duration {
+        Duration::from_millis(self.log_lease_ms)
+    }
+}

@@ -1,0 +1,403 @@
+//! `update`, `update_in` and their fallible forms: lock, then read, apply, conditional write, again on conflict.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::request::{Common, impl_request};
+use super::write::{Condition, check_condition, check_kind, is_a_log};
+use super::{Backoff, Operation, Store, document};
+use crate::backend::{Address, Occupant, Read, When, Written};
+use crate::head::{Head, HeadKind};
+use crate::placement::{self, generation};
+use crate::record::Content;
+use crate::value::{Map, from_value_ref, to_value};
+use crate::{Error, ErrorKind, Key, Path, Result, Revision, Value, nested};
+
+/// How many conflicts in a row are answered at once, by what the refusal told, before the writer steps back.
+const EAGER_CONFLICTS: u32 = 2;
+
+impl Store {
+    /// Replaces a document by what a function makes of it, atomically across tasks, handles, processes and machines.
+    ///
+    /// The function gets `None` when the key is absent. It is called again when another writer comes first, so it should do
+    /// nothing but compute. When it panics, nothing is written and the panic comes out. Meta fields stay as they are unless
+    /// given.
+    ///
+    /// A strong read and a conditional write, and one or two requests more for each time another writer comes first.
+    ///
+    /// # Errors
+    ///
+    /// `contended` when other writers kept winning for
+    /// [`contention_timeout_ms`](super::Options::contention_timeout_ms); `wrong_kind` for a binary or a log; `codec` when the
+    /// document does not fit `T`.
+    pub fn update<T, F>(&self, key: impl Into<Key>, function: F) -> Update<T, F>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        F: FnMut(Option<T>) -> T + Send + 'static,
+    {
+        self.update_in(Path::new(key), function)
+    }
+
+    /// Replaces the part of a document at a path by what a function makes of it; otherwise as [`update`](Self::update).
+    ///
+    /// The function gets `None` when the path is absent; missing levels become maps, as in
+    /// [`assoc_in`](Self::assoc_in).
+    pub fn update_in<T, F>(&self, path: impl Into<Path>, function: F) -> Update<T, F>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        F: FnMut(Option<T>) -> T + Send + 'static,
+    {
+        Update {
+            common: Common::new(self),
+            path: path.into(),
+            function,
+            user: None,
+            revision: None,
+            result: PhantomData,
+        }
+    }
+
+    /// As [`update`](Self::update), with a function that can fail: then nothing is written, and its error comes out as
+    /// [`UpdateError::Function`].
+    pub fn try_update<T, E, F>(&self, key: impl Into<Key>, function: F) -> TryUpdate<T, E, F>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        E: Send + 'static,
+        F: FnMut(Option<T>) -> Result<T, E> + Send + 'static,
+    {
+        self.try_update_in(Path::new(key), function)
+    }
+
+    /// As [`update_in`](Self::update_in), with a function that can fail: then nothing is written, and its error comes out as
+    /// [`UpdateError::Function`].
+    pub fn try_update_in<T, E, F>(&self, path: impl Into<Path>, function: F) -> TryUpdate<T, E, F>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        E: Send + 'static,
+        F: FnMut(Option<T>) -> Result<T, E> + Send + 'static,
+    {
+        TryUpdate {
+            common: Common::new(self),
+            path: path.into(),
+            function,
+            user: None,
+            revision: None,
+            result: PhantomData,
+        }
+    }
+}
+
+/// What an update did at its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Updated<T> {
+    /// What was there; `None` when nothing was.
+    pub old: Option<T>,
+    /// What is there now.
+    pub new: T,
+    /// The revision of the write.
+    pub revision: Revision,
+}
+
+/// Why a fallible update did not happen.
+#[derive(Debug)]
+pub enum UpdateError<E> {
+    /// The store's error.
+    Store(Error),
+    /// The function's error; nothing was written.
+    Function(E),
+}
+
+impl<E: fmt::Display> fmt::Display for UpdateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(_) => f.write_str("the update failed in the store"),
+            Self::Function(_) => f.write_str("the update's function failed, and nothing was written"),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for UpdateError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Function(error) => Some(error),
+        }
+    }
+}
+
+impl<E> From<Error> for UpdateError<E> {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The request of [`Store::update`] and [`Store::update_in`].
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Update<T, F> {
+    common: Common,
+    path: Path,
+    function: F,
+    user: Option<Result<Map>>,
+    revision: Option<Revision>,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<T, F> Update<T, F>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    F: FnMut(Option<T>) -> T + Send + 'static,
+{
+    /// Replaces the fields that are stored with the document.
+    pub fn meta(mut self, fields: impl Serialize) -> Self {
+        self.user = Some(document::user_fields(&fields));
+        self
+    }
+
+    /// Only if the key has exactly this revision; otherwise `conflict`, and the function is not called.
+    pub fn if_revision(mut self, revision: Revision) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
+    async fn run(self) -> Result<Updated<T>> {
+        let Self {
+            common,
+            path,
+            mut function,
+            user,
+            revision,
+            ..
+        } = self;
+        let function = move |old| Ok::<T, std::convert::Infallible>(function(old));
+        match update(common, path, user, revision, function).await? {
+            Ok(updated) => Ok(updated),
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl_request!([T: Serialize + DeserializeOwned + Send + 'static, F: FnMut(Option<T>) -> T + Send + 'static]
+    Update<T, F> => Result<Updated<T>>);
+
+/// The request of [`Store::try_update`] and [`Store::try_update_in`].
+#[must_use = "a request does nothing until it is awaited"]
+pub struct TryUpdate<T, E, F> {
+    common: Common,
+    path: Path,
+    function: F,
+    user: Option<Result<Map>>,
+    revision: Option<Revision>,
+    result: PhantomData<fn() -> Result<T, E>>,
+}
+
+impl<T, E, F> TryUpdate<T, E, F>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    E: Send + 'static,
+    F: FnMut(Option<T>) -> Result<T, E> + Send + 'static,
+{
+    /// Replaces the fields that are stored with the document.
+    pub fn meta(mut self, fields: impl Serialize) -> Self {
+        self.user = Some(document::user_fields(&fields));
+        self
+    }
+
+    /// Only if the key has exactly this revision; otherwise `conflict`, and the function is not called.
+    pub fn if_revision(mut self, revision: Revision) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
+    async fn run(self) -> Result<Updated<T>, UpdateError<E>> {
+        let Self {
+            common,
+            path,
+            function,
+            user,
+            revision,
+            ..
+        } = self;
+        update(common, path, user, revision, function)
+            .await?
+            .map_err(UpdateError::Function)
+    }
+}
+
+impl_request!([T: Serialize + DeserializeOwned + Send + 'static, E: Send + 'static,
+    F: FnMut(Option<T>) -> Result<T, E> + Send + 'static]
+    TryUpdate<T, E, F> => Result<Updated<T>, UpdateError<E>>);
+
+async fn update<T, E>(
+    common: Common,
+    path: Path,
+    user: Option<Result<Map>>,
+    revision: Option<Revision>,
+    mut function: impl FnMut(Option<T>) -> Result<T, E> + Send,
+) -> Result<Result<Updated<T>, E>>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    E: Send,
+{
+    let steps = path.steps();
+    let name = if steps.is_empty() { "update" } else { "update_in" };
+    Operation::run(
+        common.store.inner,
+        name,
+        Some(&path),
+        common.timeout,
+        async |operation| {
+            let at = operation.store.address(path.key());
+            let modification = Modification {
+                key: path.key(),
+                at: &at,
+                user: user.transpose()?,
+                revision,
+            };
+            let (changed, revision) = modify(&operation, modification, |document| {
+                let part = document.as_ref().and_then(|document| nested::read(document, steps));
+                let read = || part.map(from_value_ref::<T>).transpose();
+                let old = read()?;
+                let new = match function(read()?) {
+                    Ok(new) => new,
+                    Err(error) => return Ok(Change::Leave(Err(error))),
+                };
+                let leaf = to_value(&new)?;
+                Ok(Change::Write(nested::write(document, steps, leaf)?, Ok((old, new))))
+            })
+            .await?;
+            Ok(match (changed, revision) {
+                (Ok((old, new)), Some(revision)) => Ok(Updated { old, new, revision }),
+                (Err(error), _) => Err(error),
+                (Ok(_), None) => return Err(Error::new(ErrorKind::Corrupt, "a write without a revision")),
+            })
+        },
+    )
+    .await
+}
+
+/// Which document is modified, and what else is asked of the write.
+pub(crate) struct Modification<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) at: &'a Address,
+    /// The new meta fields; `None` leaves those that are there.
+    pub(crate) user: Option<Map>,
+    /// The revision that the key must have.
+    pub(crate) revision: Option<Revision>,
+}
+
+/// What becomes of a document.
+pub(crate) enum Change<R> {
+    /// It is replaced.
+    Write(Value, R),
+    /// It stays as it is.
+    Leave(R),
+}
+
+/// Replaces a document by what `change` makes of it, and says under which revision, if it was replaced.
+pub(crate) async fn modify<R: Send>(
+    operation: &Operation,
+    modification: Modification<'_>,
+    mut change: impl FnMut(Option<Value>) -> Result<Change<R>> + Send,
+) -> Result<(R, Option<Revision>)> {
+    let store = &operation.store;
+    let Modification {
+        key,
+        at,
+        user,
+        revision,
+    } = modification;
+    let _guard = store.lock(at).await;
+    let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
+    let mut conflicts = 0;
+    let mut item = operation.read(at, Read::STRONG).await?;
+    loop {
+        let fetched = match item {
+            Some(item) if item.pinned => return Err(is_a_log()),
+            Some(item) => placement::fetch(operation, at, item, true).await?,
+            None => None,
+        };
+        if let Some(expected) = revision {
+            let found = fetched.as_ref().map(|fetched| Occupant::Tombstone(fetched.rev));
+            match found {
+                Some(found) if found.rev() == expected => {}
+                Some(found) => {
+                    let message = format!("the key has revision {}, not {expected}", found.rev());
+                    return Err(Error::new(ErrorKind::Conflict, message));
+                }
+                None => check_condition(Condition::Revision(expected), None)?,
+            }
+        }
+        let (when, rev) = match &fetched {
+            Some(fetched) => (When::Matches(fetched.rev), store.revisions.next_after(fetched.rev)?),
+            None => (When::Absent, store.revisions.next()),
+        };
+        let mut replaced = None;
+        let mut kept = Map::new();
+        if let Some(fetched) = &fetched {
+            let head = Head::decode(&store.envelope, &fetched.meta)?;
+            replaced = head.manifest().map(|manifest| manifest.generation);
+            if let HeadKind::Document { user, .. } = head.kind {
+                kept = user;
+            }
+        }
+        let document = fetched.as_ref().map(document::decode_value).transpose()?;
+        let (value, result) = match change(document)? {
+            Change::Write(value, result) => (value, result),
+            Change::Leave(result) => return Ok((result, None)),
+        };
+        let kind = HeadKind::Document {
+            key: key.clone(),
+            user: user.clone().unwrap_or(kept),
+        };
+        let codec = store.options.codec;
+        let plain = codec.encode(&value)?.into();
+        let placed = placement::place(operation, kind, Content::Encoded(codec), plain).await?;
+        let current = match placement::settle(operation, at, &placed, rev, when).await {
+            Ok(Written::Applied { .. }) => {
+                if let Some(replaced) = replaced {
+                    generation::retire(operation, replaced);
+                }
+                return Ok((result, Some(rev)));
+            }
+            Ok(Written::Refused { current }) => current,
+            Err(error) => {
+                placement::discard(operation, &placed);
+                return Err(error);
+            }
+        };
+        placement::discard(operation, &placed);
+        check_kind(current.as_ref())?;
+        if let Some(current) = &current {
+            store.revisions.advance_past(current.rev())?;
+        }
+        conflicts += 1;
+        item = match current.and_then(Occupant::into_item) {
+            _ if conflicts > EAGER_CONFLICTS => {
+                backoff.lost().await?;
+                operation.read(at, Read::STRONG).await?
+            }
+            // Without a body it may be that the engine did not deliver it.
+            Some(item) if item.body.is_none() => operation.read(at, Read::STRONG).await?,
+            current => current,
+        };
+    }
+}
+
+impl<T, F> fmt::Debug for Update<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Update")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, E, F> fmt::Debug for TryUpdate<T, E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryUpdate")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! What a store does, on the reference engine.
+
+mod binaries;
+mod crashes;
+mod documents;
+mod logs;
+mod multi;
+mod support;
+mod updates;
