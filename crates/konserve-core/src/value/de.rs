@@ -135,16 +135,22 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
-        self.deserialize_any(visitor)
+        match self.value {
+            // A `String` would take bytes that happen to be UTF-8.
+            Value::Bytes(_) => Err(self.mismatch(&visitor)),
+            _ => self.deserialize_any(visitor),
+        }
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
-        self.deserialize_any(visitor)
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
         match self.value {
             Value::Uuid(it) => visitor.visit_borrowed_bytes(it.as_bytes()),
+            // A `ByteBuf` would take the bytes of any text.
+            Value::Text(_) | Value::Keyword(_) | Value::Instant(_) => Err(self.mismatch(&visitor)),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -459,7 +465,14 @@ impl<'de> MapAccess<'de> for Entries<'de> {
                 depth: self.depth,
             };
             return match (key.value, self.fields) {
-                (Value::Keyword(keyword), _) if !shadowed => seed.deserialize(KeywordKey { key, keyword }),
+                (Value::Keyword(keyword), _) => {
+                    let text = if shadowed {
+                        keyword.as_str()
+                    } else {
+                        keyword.identifier()
+                    };
+                    seed.deserialize(KeywordKey { key, text })
+                }
                 (Value::Text(_), _) | (_, false) => seed.deserialize(key),
                 // An integer must not select a field by its position.
                 (other, true) => seed.deserialize(StrDeserializer::new(&other.to_string())),
@@ -483,10 +496,10 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// A keyword as the key of a map, where nothing else claims its text: it reads as text without the colon.
+/// A keyword as the key of a map. It reads as its text without the colon, or with it where the map has that text as well.
 struct KeywordKey<'de> {
     key: ValueDeserializer<'de>,
-    keyword: &'de Keyword,
+    text: &'de str,
 }
 
 impl<'de> Deserializer<'de> for KeywordKey<'de> {
@@ -502,7 +515,7 @@ impl<'de> Deserializer<'de> for KeywordKey<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
-        visitor.visit_borrowed_str(self.keyword.identifier())
+        visitor.visit_borrowed_str(self.text)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
@@ -522,10 +535,10 @@ impl<'de> Deserializer<'de> for KeywordKey<'de> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        variants: &'static [&'static str],
+        _: &'static str,
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, SerdeError> {
-        self.key.deserialize_enum(name, variants, visitor)
+        visitor.visit_enum(BorrowedStrDeserializer::new(self.text))
     }
 }
