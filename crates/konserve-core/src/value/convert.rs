@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Keyword, Map, Tagged, Value};
+use super::{Keyword, Tagged, Value};
 use crate::Instant;
 
 macro_rules! from {
@@ -45,7 +45,6 @@ from! {
     Cow<'_, str>, it => Self::Text(it.into_owned());
     &[u8], it => Self::Bytes(Bytes::copy_from_slice(it));
     Bytes, it => Self::Bytes(it);
-    Map, it => Self::Map(it);
     Keyword, it => Self::Keyword(it);
     Uuid, it => Self::Uuid(it);
     Instant, it => Self::Instant(it);
@@ -80,19 +79,16 @@ impl<T: Into<Value>> From<BTreeSet<T>> for Value {
     }
 }
 
-macro_rules! from_map {
-    ($($map:ident, $($key:ty),*;)*) => {$($(
-        impl<V: Into<Value>> From<$map<$key, V>> for Value {
-            fn from(it: $map<$key, V>) -> Self {
-                Self::Map(it.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
-            }
-        }
-    )*)*};
+impl<K: Into<Value>, V: Into<Value>> From<BTreeMap<K, V>> for Value {
+    fn from(it: BTreeMap<K, V>) -> Self {
+        it.into_iter().collect()
+    }
 }
 
-from_map! {
-    BTreeMap, &str, String, Keyword, i64, u64;
-    HashMap, &str, String, Keyword, i64, u64;
+impl<K: Into<Value>, V: Into<Value>, S> From<HashMap<K, V, S>> for Value {
+    fn from(it: HashMap<K, V, S>) -> Self {
+        it.into_iter().collect()
+    }
 }
 
 impl<T: Into<Value>> FromIterator<T> for Value {
@@ -107,5 +103,33 @@ impl<K: Into<Value>, V: Into<Value>> FromIterator<(K, V)> for Value {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let entries = entries.into_iter();
         Self::Map(entries.map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kw;
+
+    #[test]
+    fn what_programs_hold_becomes_the_value_it_stands_for() {
+        for (value, text) in [
+            (Value::from(()), "nil"),
+            (Value::from(None::<u8>), "nil"),
+            (Value::from(Some("a")), "\"a\""),
+            (Value::from(usize::MAX), "18446744073709551615"),
+            (Value::from(-1isize), "-1"),
+            (Value::from(0.5f32), "0.5"),
+            (Value::from('a'), "\"a\""),
+            (Value::from(&[0u8, 1][..]), "#bytes \"AAE=\""),
+            (Value::from(vec![0u8, 1]), "[0 1]"),
+            (Value::from(BTreeSet::from([2, 1])), "#{1 2}"),
+            (Value::from(HashMap::from([("a", 1)])), "{\"a\" 1}"),
+            (Value::from(BTreeMap::from([(kw!("a"), [1.0])])), "{:a [1.0]}"),
+            (Value::from_iter([(1, "x"), (1, "y")]), "{1 \"y\"}"),
+            (Value::from(SystemTime::UNIX_EPOCH), "#inst \"1970-01-01T00:00:00Z\""),
+        ] {
+            assert_eq!(value.to_string(), text);
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde::de::{
 };
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::{Keyword, MAX_DEPTH, Map, SerdeError, Tagged, Value, names};
+use super::{MAX_DEPTH, Map, SerdeError, Tagged, Value, names};
 use crate::Result;
 
 /// What a value is as a type of the program. The [module](super) says what fits what.
@@ -464,7 +464,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
                 value: key,
                 depth: self.depth,
             };
-            return match (key.value, self.fields) {
+            let result = match (key.value, self.fields) {
                 (Value::Keyword(keyword), _) => {
                     let text = if shadowed {
                         keyword.as_str()
@@ -476,8 +476,8 @@ impl<'de> MapAccess<'de> for Entries<'de> {
                 (Value::Text(_), _) | (_, false) => seed.deserialize(key),
                 // An integer must not select a field by its position.
                 (other, true) => seed.deserialize(StrDeserializer::new(&other.to_string())),
-            }
-            .map(Some);
+            };
+            return result.map(Some).map_err(|error| error.at(key.value));
         }
         Ok(None)
     }

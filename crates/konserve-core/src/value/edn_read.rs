@@ -97,7 +97,10 @@ impl<'a> Reader<'a> {
         let mut items = items.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
             if let Some((key, _)) = map.get_key_value(&key) {
-                return Err(invalid(start, &format!("a map with the key {key} twice")));
+                return Err(invalid(
+                    start,
+                    &format!("a map with the key {} twice", excerpt(&key.to_string())),
+                ));
             }
             map.insert(key, value);
         }
@@ -106,10 +109,13 @@ impl<'a> Reader<'a> {
 
     fn set(&mut self, depth: usize) -> Result<Value> {
         let start = self.at;
-        let mut set = BTreeSet::new();
+        let mut set = BTreeSet::<Value>::new();
         for member in self.sequence("#{", '}', depth)? {
             if let Some(member) = set.get(&member) {
-                return Err(invalid(start, &format!("a set with the member {member} twice")));
+                return Err(invalid(
+                    start,
+                    &format!("a set with the member {} twice", excerpt(&member.to_string())),
+                ));
             }
             set.insert(member);
         }
@@ -130,7 +136,7 @@ impl<'a> Reader<'a> {
                 "NaN" => Ok(Value::Float(f64::NAN)),
                 other => Err(invalid(
                     start,
-                    &format!("`##{other}`, expected `##Inf`, `##-Inf` or `##NaN`"),
+                    &format!("`##{}`, expected `##Inf`, `##-Inf` or `##NaN`", excerpt(other)),
                 )),
             };
         }
@@ -142,7 +148,7 @@ impl<'a> Reader<'a> {
         let value = self.form(deeper(depth, start)?)?;
         match Tagged::new(tag, value) {
             Ok(tagged) => Ok(tagged.into()),
-            Err(_) => Err(invalid(start, &format!("`#{tag}`, which is not a tag"))),
+            Err(_) => Err(invalid(start, &format!("`#{}`, which is not a tag", excerpt(tag)))),
         }
     }
 
@@ -181,7 +187,7 @@ impl<'a> Reader<'a> {
         let token = self.token();
         match token.parse() {
             Ok(keyword) => Ok(Value::Keyword(keyword)),
-            Err(_) => Err(invalid(start, &format!("`{token}`, which is not a keyword"))),
+            Err(_) => Err(invalid(start, &format!("`{}`, which is not a keyword", excerpt(token)))),
         }
     }
 
@@ -191,9 +197,16 @@ impl<'a> Reader<'a> {
             "nil" => Ok(Value::Null),
             "true" => Ok(Value::Bool(true)),
             "false" => Ok(Value::Bool(false)),
-            token if is_number(token) => number(token)
-                .ok_or_else(|| invalid(start, &format!("`{token}`, which is not a number or out of range"))),
-            token => Err(invalid(start, &format!("the symbol `{token}`, which is not a value"))),
+            token if is_number(token) => number(token).ok_or_else(|| {
+                invalid(
+                    start,
+                    &format!("`{}`, which is not a number or out of range", excerpt(token)),
+                )
+            }),
+            token => Err(invalid(
+                start,
+                &format!("the symbol `{}`, which is not a value", excerpt(token)),
+            )),
         }
     }
 
@@ -285,7 +298,7 @@ impl<'a> Reader<'a> {
             Some(character) if !first.is_whitespace() => Ok(Value::from(character)),
             _ => Err(invalid(
                 start,
-                &format!("`\\{}`, which is not a character", name.trim_end()),
+                &format!("`\\{}`, which is not a character", excerpt(name.trim_end())),
             )),
         }
     }
@@ -318,6 +331,14 @@ impl<'a> Reader<'a> {
             None => "the end".to_owned(),
         };
         invalid(self.at, &format!("{found}, expected {expected}"))
+    }
+}
+
+/// The beginning of what was found, for a message of bounded length.
+fn excerpt(found: &str) -> String {
+    match found.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &found[..end]),
+        None => found.to_owned(),
     }
 }
 

@@ -31,13 +31,14 @@
 //!   `Some(None)` reads back as `None`.
 //! - A unit variant is its name as a text, any other variant a map with its name as the only key.
 //! - Serde has no sets: a `BTreeSet` goes in as a list. A set in a document fills any sequence.
-//! - A `uuid::Uuid` goes in as 16 bytes, unless its field is marked with [`as_uuid`], and is read from a UUID, from 16
-//!   bytes, and where serde has buffered it from text. Fields of type [`Value`], [`Keyword`], [`Instant`](crate::Instant)
+//! - A `uuid::Uuid` goes in as 16 bytes, unless its field is marked with [`as_uuid`]; it is read from a UUID as well as
+//!   from 16 bytes. Fields of type [`Value`], [`Keyword`], [`Instant`]
 //!   and [`Tagged`] stay exactly what they are.
 //! - Reading is lenient with keywords: a keyword key `:foo` fills the field or selects the variant `foo` (`:ns/foo` that of
 //!   the name `ns/foo`), and is `"foo"` in a map with text keys. Where a map has both, the text key counts and the keyword
 //!   keeps its colon. A keyword that is not a key reads as the text `":foo"`, and as the variant `foo`.
-//! - Bytes fill a `Vec<u8>` as well; UUIDs and instants read as their text where text is asked for.
+//! - Bytes fill a `Vec<u8>` as well; UUIDs and instants read as their text where text is asked for. Text is never read as
+//!   bytes, nor bytes as text, a list as a struct, or a float as an integer; an integer fills a float.
 //! - Numbers of `serde_json` are numbers, also with its feature `arbitrary_precision`.
 //! - What serde buffers (`untagged`, `flatten`, internally tagged) passes through serde's own, smaller model: there a
 //!   [`Value`] gets keywords, UUIDs and instants as text and sets as lists, and integers beyond 64 bits are an error.
@@ -75,6 +76,7 @@ pub(crate) use self::edn_write::write_list;
 pub use self::keyword::Keyword;
 pub use self::ser::to_value;
 pub(crate) use self::serde_error::SerdeError;
+pub(crate) use self::serde_impls::json_number;
 pub use self::tagged::Tagged;
 
 use crate::Instant;

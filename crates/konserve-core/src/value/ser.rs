@@ -1,13 +1,13 @@
 //! From serde types to values.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 use serde::ser::{self, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::serde_impls::json_number;
-use super::{MAX_DEPTH, Map, SerdeError, Tagged, Value, names};
+use super::{MAX_DEPTH, Map, SerdeError, Tagged, Value, json_number, names};
 use crate::Result;
 
 /// The value of anything that serializes. The [module](super) says what becomes of what.
@@ -358,12 +358,16 @@ impl MapSerializer {
             Ok(value) => value,
             Err(error) => return Err(within(self.variant, error.at(key))),
         };
-        if self.map.contains_key(&key) {
-            let error = SerdeError::new("the same key twice in one map").at(key);
-            return Err(within(self.variant, error));
+        match self.map.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+                Ok(())
+            }
+            Entry::Occupied(entry) => {
+                let error = SerdeError::new("the same key twice in one map").at(entry.key());
+                Err(within(self.variant, error))
+            }
         }
-        self.map.insert(key, value);
-        Ok(())
     }
 
     fn finish(self) -> Value {

@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Value {
 /// The value of a number in JSON's notation: an integer if it has neither point nor exponent, else the nearest float.
 ///
 /// `-0` is the float, which is what the same text is without `arbitrary_precision`.
-pub(super) fn json_number(text: &str) -> Result<Value, SerdeError> {
+pub(crate) fn json_number(text: &str) -> Result<Value, SerdeError> {
     let integral = text != "-0" && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
     let number = if integral {
         text.parse().ok().map(Value::Integer)

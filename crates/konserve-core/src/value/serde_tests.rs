@@ -291,15 +291,15 @@ fn what_does_not_fit_is_refused_with_the_path_to_it() {
         "#bytes \"AA==\"",
         "UUID parsing failed: invalid length: expected 16 bytes, found 1",
     );
-    refuses::<BTreeMap<u8, u8>>("{:a 1}", "found text, expected u8");
+    refuses::<BTreeMap<u8, u8>>("{:a 1}", "at [:a]: found text, expected u8");
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     #[allow(dead_code)] // only whether it can be read matters
     struct Strict {
         a: u8,
     }
-    refuses::<Strict>("{0 1}", "unknown field `0`, expected `a`");
-    refuses::<Strict>("{:b 1}", "unknown field `b`, expected `a`");
+    refuses::<Strict>("{0 1}", "at [0]: unknown field `0`, expected `a`");
+    refuses::<Strict>("{:b 1}", "at [:b]: unknown field `b`, expected `a`");
     refuses::<Strict>("{}", "missing field `a`");
 }
 
