@@ -76,6 +76,11 @@ fn nesting_is_bounded_on_every_way_in() {
     assert_eq!(from_value_ref::<Value>(&deepest).unwrap(), deepest);
     assert!(from_value_ref::<Value>(&too_deep).is_err());
 
+    // A format that sets no limit of its own.
+    let json = |levels: usize| (0..levels).fold(serde_json::json!(null), |inner, _| serde_json::json!([inner]));
+    assert_eq!(serde_json::from_value::<Value>(json(MAX_DEPTH)).unwrap(), deepest);
+    assert!(serde_json::from_value::<Value>(json(MAX_DEPTH + 1)).is_err());
+
     let write = |steps: usize, leaf| crate::nested::write(None, &vec![Value::from("a"); steps], leaf);
     assert!(write(28, nest(100)).unwrap().fits_depth(MAX_DEPTH));
     assert_eq!(write(29, nest(100)).unwrap_err().kind(), crate::ErrorKind::Path);

@@ -145,7 +145,7 @@ fn types_go_in_and_come_out() {
 fn what_serde_does_not_know_survives_inside_user_types() {
     let value = edn(
         "{:k #{1 :a \":a\"} nil #uuid \"00000000-0000-0000-0000-000000000007\" [1.0 1] #t/x #inst \"2024-01-01T00:00:00Z\"
-          \"$serde_json::private::Number\" \"12\" #bytes \"AA==\" {} ##NaN #float \"7ff8000000000001\"}",
+          :json {\"$serde_json::private::Number\" \"12\"} #bytes \"AA==\" {} ##NaN #float \"7ff8000000000001\"}",
     );
     let everything = Everything {
         keyword: kw!("ns/name"),
@@ -294,10 +294,10 @@ fn what_does_not_fit_is_refused_with_the_path_to_it() {
     refuses::<BTreeMap<u8, u8>>("{:a 1}", "at [:a]: found text, expected u8");
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)] // only whether it can be read matters
     struct Strict {
         a: u8,
     }
+    assert_eq!(from_value::<Strict>(edn("{:a 1 \"a\" 2}")).unwrap().a, 2);
     refuses::<Strict>("{0 1}", "at [0]: unknown field `0`, expected `a`");
     refuses::<Strict>("{:b 1}", "at [:b]: unknown field `b`, expected `a`");
     refuses::<Strict>("{}", "missing field `a`");
@@ -349,6 +349,11 @@ fn json_goes_in_and_comes_out() {
         to_value(&json!({"n": 5, "f": 0.1})).unwrap(),
         edn(r#"{"n" 5, "f" 0.1}"#)
     );
+    assert_eq!(
+        to_value(&serde_json::from_str::<serde_json::Value>("-0").unwrap()).unwrap(),
+        edn("-0.0")
+    );
+    assert_eq!(serde_json::from_str::<Value>("[-0, 0]").unwrap(), edn("[-0.0 0]"));
     for huge in ["1e400", "170141183460469231731687303715884105728", "-1e400"] {
         let json: serde_json::Value = serde_json::from_str(huge).unwrap();
         assert_eq!(to_value(&json).unwrap_err().kind(), ErrorKind::Codec, "{huge}");
