@@ -1,13 +1,13 @@
 //! From values to serde types.
 
-use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer, StrDeserializer};
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
-};
+use std::cell::Cell;
+
+use serde::de::value::SeqDeserializer;
+use serde::de::{self, DeserializeOwned, Deserializer, Expected, Unexpected, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::{MAX_DEPTH, Map, SerdeError, Tagged, Value, names};
+use super::de_parts::{Entries, Items, Pair, Variant};
+use super::{MAX_DEPTH, Map, SerdeError, Tagged, Value, hand_over, names};
 use crate::Result;
 
 /// What a value is as a type of the program. The [module](super) says what fits what.
@@ -32,7 +32,13 @@ use crate::Result;
 /// # Ok::<(), konserve_core::Error>(())
 /// ```
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T> {
-    from_value_ref(&value)
+    let value = Cell::new(Some(value));
+    let whole = T::deserialize(Whole(&value));
+    match value.into_inner() {
+        // It went as it is into a `Value`, or into a type that is nothing but one.
+        None => Ok(whole?),
+        Some(value) => from_value_ref(&value),
+    }
 }
 
 /// As [`from_value`], without giving the value away: the type may borrow text and bytes from it.
@@ -44,11 +50,45 @@ pub fn from_value_ref<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T> 
     Ok(T::deserialize(ValueDeserializer { value, depth: 0 })?)
 }
 
+/// Gives a value away whole if it is a [`Value`] that is wanted, and otherwise fails and leaves the value.
+struct Whole<'a>(&'a Cell<Option<Value>>);
+
+impl<'de> Deserializer<'de> for Whole<'_> {
+    type Error = SerdeError;
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq
+        tuple tuple_struct map struct enum identifier ignored_any
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, SerdeError> {
+        Err(SerdeError::new(""))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, SerdeError> {
+        if name != names::VALUE {
+            return visitor.visit_newtype_struct(self);
+        }
+        match self.0.take() {
+            Some(value) if value.fits_depth(MAX_DEPTH) => hand_over(value, visitor),
+            _ => Err(SerdeError::too_deep()),
+        }
+    }
+}
+
 /// Presents a value that is inside this many levels.
 #[derive(Clone, Copy)]
-struct ValueDeserializer<'de> {
-    value: &'de Value,
-    depth: usize,
+pub(super) struct ValueDeserializer<'de> {
+    pub(super) value: &'de Value,
+    pub(super) depth: usize,
 }
 
 impl<'de> ValueDeserializer<'de> {
@@ -67,9 +107,9 @@ impl<'de> ValueDeserializer<'de> {
         I: ExactSizeIterator<Item = &'de Value>,
     {
         let depth = self.inside()?;
-        let mut access = Items { items, depth, next: 0 };
+        let mut access = Items::new(items, depth);
         let result = visitor.visit_seq(&mut access)?;
-        match access.items.len() {
+        match access.left() {
             0 => Ok(result),
             more => Err(SerdeError::new(format_args!(
                 "a list with {more} items more than expected"
@@ -79,21 +119,11 @@ impl<'de> ValueDeserializer<'de> {
 
     fn visit_pair<V: Visitor<'de>>(self, tagged: &'de Tagged, visitor: V) -> Result<V::Value, SerdeError> {
         let depth = self.inside()?;
-        visitor.visit_seq(Pair {
-            tag: Some(tagged.tag()),
-            value: Some(tagged.value()),
-            depth,
-        })
+        visitor.visit_seq(Pair::new(tagged, depth))
     }
 
     fn visit_entries<V: Visitor<'de>>(self, map: &'de Map, fields: bool, visitor: V) -> Result<V::Value, SerdeError> {
-        visitor.visit_map(Entries {
-            map,
-            entries: map.iter(),
-            value: None,
-            fields,
-            depth: self.inside()?,
-        })
+        visitor.visit_map(Entries::new(map, fields, self.inside()?))
     }
 
     /// The error for a value that is not of the kind expected.
@@ -172,7 +202,8 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, SerdeError> {
         match (name, self.value) {
-            (names::VALUE, _) => visitor.visit_newtype_struct(Exact(self)),
+            (names::VALUE, value) if value.fits_depth(MAX_DEPTH - self.depth) => hand_over(value.clone(), visitor),
+            (names::VALUE, _) => Err(SerdeError::too_deep()),
             (names::TAGGED, Value::Tagged(tagged)) => self.visit_pair(tagged, visitor),
             _ => visitor.visit_newtype_struct(self),
         }
@@ -245,300 +276,5 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
         visitor.visit_unit()
-    }
-}
-
-/// Presents a value to a [`Value`] that is to become the same, by the protocol of [`names`].
-struct Exact<'de>(ValueDeserializer<'de>);
-
-impl<'de> Deserializer<'de> for Exact<'de> {
-    type Error = SerdeError;
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-
-    fn is_human_readable(&self) -> bool {
-        false
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
-        let name = match self.0.value {
-            Value::Map(_) => names::MAP,
-            Value::Set(_) => names::SET,
-            Value::Keyword(_) => names::KEYWORD,
-            Value::Uuid(_) => names::UUID,
-            Value::Instant(_) => names::INSTANT,
-            Value::Tagged(_) => names::TAGGED,
-            _ => return self.0.deserialize_any(visitor),
-        };
-        visitor.visit_enum(Named { name, content: self.0 })
-    }
-}
-
-/// A value as the variant of its name.
-struct Named<'de> {
-    name: &'static str,
-    content: ValueDeserializer<'de>,
-}
-
-impl<'de> EnumAccess<'de> for Named<'de> {
-    type Error = SerdeError;
-    type Variant = Content<'de>;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Content<'de>), SerdeError> {
-        let name = seed.deserialize(BorrowedStrDeserializer::new(self.name))?;
-        Ok((name, Content(Some(self.content))))
-    }
-}
-
-/// A variant as users write them: a name, and what it contains if anything.
-struct Variant<'de> {
-    variant: &'de Value,
-    content: Option<ValueDeserializer<'de>>,
-}
-
-impl<'de> EnumAccess<'de> for Variant<'de> {
-    type Error = SerdeError;
-    type Variant = Within<'de>;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Within<'de>), SerdeError> {
-        let name = match self.variant {
-            Value::Keyword(keyword) => keyword.identifier(),
-            Value::Text(text) => text,
-            other => {
-                return Err(SerdeError::new(format_args!(
-                    "found {}, expected a variant",
-                    other.type_name()
-                )));
-            }
-        };
-        let within = Within {
-            variant: self.variant,
-            content: Content(self.content),
-        };
-        Ok((seed.deserialize(BorrowedStrDeserializer::new(name))?, within))
-    }
-}
-
-/// What a variant contains, with the variant as a step of the path to it.
-struct Within<'de> {
-    variant: &'de Value,
-    content: Content<'de>,
-}
-
-impl<'de> VariantAccess<'de> for Within<'de> {
-    type Error = SerdeError;
-
-    fn unit_variant(self) -> Result<(), SerdeError> {
-        self.content.unit_variant().map_err(|error| error.at(self.variant))
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, SerdeError> {
-        let result = self.content.newtype_variant_seed(seed);
-        result.map_err(|error| error.at(self.variant))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, SerdeError> {
-        let result = self.content.tuple_variant(len, visitor);
-        result.map_err(|error| error.at(self.variant))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, SerdeError> {
-        let result = self.content.struct_variant(fields, visitor);
-        result.map_err(|error| error.at(self.variant))
-    }
-}
-
-/// What a variant contains, if anything.
-struct Content<'de>(Option<ValueDeserializer<'de>>);
-
-impl<'de> Content<'de> {
-    fn required(self) -> Result<ValueDeserializer<'de>, SerdeError> {
-        self.0
-            .ok_or_else(|| SerdeError::new("found a variant without content, expected one with"))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Content<'de> {
-    type Error = SerdeError;
-
-    fn unit_variant(self) -> Result<(), SerdeError> {
-        self.0.map_or(Ok(()), Deserialize::deserialize)
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, SerdeError> {
-        seed.deserialize(self.required()?)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, SerdeError> {
-        self.required()?.deserialize_tuple(len, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, SerdeError> {
-        self.required()?.deserialize_struct("", fields, visitor)
-    }
-}
-
-struct Items<I> {
-    items: I,
-    depth: usize,
-    next: usize,
-}
-
-impl<'de, I: ExactSizeIterator<Item = &'de Value>> SeqAccess<'de> for &mut Items<I> {
-    type Error = SerdeError;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, SerdeError> {
-        let Some(value) = self.items.next() else {
-            return Ok(None);
-        };
-        let index = self.next;
-        self.next += 1;
-        let depth = self.depth;
-        let result = seed.deserialize(ValueDeserializer { value, depth });
-        result.map(Some).map_err(|error| error.at(index))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.items.len())
-    }
-}
-
-/// A tag and its value.
-struct Pair<'de> {
-    tag: Option<&'de str>,
-    value: Option<&'de Value>,
-    depth: usize,
-}
-
-impl<'de> SeqAccess<'de> for Pair<'de> {
-    type Error = SerdeError;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, SerdeError> {
-        if let Some(tag) = self.tag.take() {
-            return seed.deserialize(BorrowedStrDeserializer::new(tag)).map(Some);
-        }
-        let Some(value) = self.value.take() else {
-            return Ok(None);
-        };
-        let depth = self.depth;
-        seed.deserialize(ValueDeserializer { value, depth }).map(Some)
-    }
-}
-
-struct Entries<'de> {
-    map: &'de Map,
-    entries: std::collections::btree_map::Iter<'de, Value, Value>,
-    /// The entry whose key was delivered last.
-    value: Option<(&'de Value, &'de Value)>,
-    /// Whether the keys are the fields of a struct.
-    fields: bool,
-    depth: usize,
-}
-
-impl<'de> MapAccess<'de> for Entries<'de> {
-    type Error = SerdeError;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, SerdeError> {
-        for entry in self.entries.by_ref() {
-            let (key, _) = entry;
-            let shadowed = match key {
-                Value::Keyword(keyword) => self.map.contains_key(&Value::from(keyword.identifier())),
-                _ => false,
-            };
-            if shadowed && self.fields {
-                continue;
-            }
-            self.value = Some(entry);
-            let key = ValueDeserializer {
-                value: key,
-                depth: self.depth,
-            };
-            let result = match (key.value, self.fields) {
-                (Value::Keyword(keyword), _) => {
-                    let text = if shadowed {
-                        keyword.as_str()
-                    } else {
-                        keyword.identifier()
-                    };
-                    seed.deserialize(KeywordKey { key, text })
-                }
-                (Value::Text(_), _) | (_, false) => seed.deserialize(key),
-                // An integer must not select a field by its position.
-                (other, true) => seed.deserialize(StrDeserializer::new(&other.to_string())),
-            };
-            return result.map(Some).map_err(|error| error.at(key.value));
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, SerdeError> {
-        let Some((key, value)) = self.value.take() else {
-            return Err(SerdeError::new("a value is asked for before its key"));
-        };
-        let depth = self.depth;
-        let result = seed.deserialize(ValueDeserializer { value, depth });
-        result.map_err(|error| error.at(key))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.entries.len())
-    }
-}
-
-/// A keyword as the key of a map. It reads as its text without the colon, or with it where the map has that text as well.
-struct KeywordKey<'de> {
-    key: ValueDeserializer<'de>,
-    text: &'de str,
-}
-
-impl<'de> Deserializer<'de> for KeywordKey<'de> {
-    type Error = SerdeError;
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
-    }
-
-    fn is_human_readable(&self) -> bool {
-        false
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
-        visitor.visit_borrowed_str(self.text)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, SerdeError> {
-        match name {
-            names::KEYWORD | names::VALUE => self.key.deserialize_newtype_struct(name, visitor),
-            _ => visitor.visit_newtype_struct(self),
-        }
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, SerdeError> {
-        visitor.visit_enum(BorrowedStrDeserializer::new(self.text))
     }
 }

@@ -49,8 +49,10 @@
 pub mod as_uuid;
 mod convert;
 mod de;
+mod de_parts;
 mod edn_read;
 mod edn_write;
+mod handover;
 mod keyword;
 pub(crate) mod names;
 mod order;
@@ -73,6 +75,7 @@ use uuid::Uuid;
 
 pub use self::de::{from_value, from_value_ref};
 pub(crate) use self::edn_write::write_list;
+pub(crate) use self::handover::hand_over;
 pub use self::keyword::Keyword;
 pub use self::ser::to_value;
 pub(crate) use self::serde_error::SerdeError;

@@ -11,10 +11,9 @@
 //! | [`SET`] | a sequence, in order and without duplicates |
 //! | [`TAGGED`] | a tuple of the tag, as text, and the value |
 //!
-//! A [`Value`](super::Value) asks for `deserialize_newtype_struct` of the name [`VALUE`]. A deserializer of this crate
-//! then calls `visit_newtype_struct` with a deserializer whose `deserialize_any` calls, for the five above and for maps,
-//! `visit_enum` with the name ([`MAP`] for maps) as variant and an ordinary deserializer of the same thing as its
-//! `newtype_variant`. Everything else is visited as it is. Values within are asked for in the same way.
+//! A [`Value`](super::Value) asks for `deserialize_newtype_struct` of the name [`VALUE`]. A deserializer of this crate then
+//! gives it the whole value by [`hand_over`](super::hand_over), and has checked the depth. Any other calls
+//! `visit_newtype_struct`, and its `deserialize_any` is taken for what it is.
 
 /// A keyword.
 pub(crate) const KEYWORD: &str = "konserve::Keyword";
@@ -28,9 +27,6 @@ pub(crate) const SET: &str = "konserve::Set";
 pub(crate) const TAGGED: &str = "konserve::Tagged";
 /// Any value, exactly. Only deserialized.
 pub(crate) const VALUE: &str = "konserve::Value";
-/// The variant under which a map is handed to a [`Value`](super::Value). Only deserialized.
-pub(crate) const MAP: &str = "konserve::Map";
-
 /// The name of the struct, and of its one field, as which a `serde_json` number serializes when that crate is built with
 /// `arbitrary_precision`: the field is the number as text.
 pub(crate) const JSON_NUMBER: &str = "$serde_json::private::Number";

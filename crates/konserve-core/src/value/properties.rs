@@ -45,6 +45,7 @@ proptest! {
     fn serde_leaves_every_value_as_it_is(value in values()) {
         prop_assert_eq!(to_value(&value).unwrap(), value.clone());
         prop_assert_eq!(&from_value_ref::<Value>(&value).unwrap(), &value);
+        prop_assert_eq!(&from_value::<Value>(value.clone()).unwrap(), &value);
         let wrapped = (Some(value.clone()), std::collections::BTreeMap::from([(value.clone(), 1u8)]));
         prop_assert_eq!(from_value::<(Option<Value>, BTreeMap<Value, u8>)>(to_value(&wrapped).unwrap()).unwrap(),
             (Some(value).filter(|value| !value.is_null()), wrapped.1));
@@ -74,7 +75,13 @@ fn nesting_is_bounded_on_every_way_in() {
     assert_eq!(to_value(&deepest).unwrap(), deepest);
     assert_eq!(to_value(&too_deep).unwrap_err().kind(), crate::ErrorKind::Codec);
     assert_eq!(from_value_ref::<Value>(&deepest).unwrap(), deepest);
-    assert!(from_value_ref::<Value>(&too_deep).is_err());
+    for error in [
+        from_value_ref::<Value>(&too_deep).map(drop).unwrap_err(),
+        from_value_ref::<Vec<Value>>(&too_deep).map(drop).unwrap_err(),
+        from_value::<Value>(too_deep).map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), crate::ErrorKind::Codec);
+    }
 
     // A format that sets no limit of its own.
     let json = |levels: usize| (0..levels).fold(serde_json::json!(null), |inner, _| serde_json::json!([inner]));

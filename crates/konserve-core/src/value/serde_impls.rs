@@ -1,16 +1,14 @@
 //! What a [`Value`] tells a serializer, and how it is put together by a deserializer.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::{Keyword, MAX_DEPTH, Map, SerdeError, Tagged, Value, names};
-use crate::Instant;
+use super::handover::take_over;
+use super::{MAX_DEPTH, Map, SerdeError, Tagged, Value, names};
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -170,102 +168,18 @@ impl<'de> Visitor<'de> for ValueVisitor {
             let digits: String = entries.next_value()?;
             return json_number(&digits).map_err(de::Error::custom);
         }
-        let first = (key, entries.next_value_seed(seed)?);
-        map(seed, Some(first), entries).map(Value::Map)
+        let mut map = Map::from([(key, entries.next_value_seed(seed)?)]);
+        while let Some(key) = entries.next_key_seed(seed)? {
+            let value = entries.next_value_seed(seed)?;
+            if map.insert(key, value).is_some() {
+                return Err(de::Error::custom("the same key twice in one map"));
+            }
+        }
+        Ok(Value::Map(map))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
-        let (name, content) = access.variant::<&str>()?;
-        match name {
-            names::MAP => content.newtype_variant_seed(MapSeed(self.0)).map(Value::Map),
-            names::SET => content.newtype_variant_seed(SetSeed(self.0)).map(Value::Set),
-            names::KEYWORD => content.newtype_variant::<Keyword>().map(Value::Keyword),
-            names::UUID => content.newtype_variant::<Uuid>().map(Value::Uuid),
-            names::INSTANT => content.newtype_variant::<Instant>().map(Value::Instant),
-            names::TAGGED => content.newtype_variant_seed(TaggedSeed(self.0)).map(Value::from),
-            _ => Err(de::Error::invalid_type(de::Unexpected::Enum, &self)),
-        }
-    }
-}
-
-/// Collects the entries of a map; the seed is for what is inside of it.
-fn map<'de, A: MapAccess<'de>>(
-    seed: ValueSeed,
-    first: Option<(Value, Value)>,
-    mut entries: A,
-) -> Result<Map, A::Error> {
-    let mut map = Map::from_iter(first);
-    while let Some(key) = entries.next_key_seed(seed)? {
-        let value = entries.next_value_seed(seed)?;
-        if map.insert(key, value).is_some() {
-            return Err(de::Error::custom("the same key twice in one map"));
-        }
-    }
-    Ok(map)
-}
-
-/// Deserializes a map exactly, whatever its keys look like.
-struct MapSeed(ValueSeed);
-
-impl<'de> DeserializeSeed<'de> for MapSeed {
-    type Value = Map;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Map, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MapSeed {
-    type Value = Map;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Map, A::Error> {
-        map(self.0.deeper()?, None, entries)
-    }
-}
-
-/// Deserializes a set.
-struct SetSeed(ValueSeed);
-
-impl<'de> DeserializeSeed<'de> for SetSeed {
-    type Value = BTreeSet<Value>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<BTreeSet<Value>, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for SetSeed {
-    type Value = BTreeSet<Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a set")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut members: A) -> Result<BTreeSet<Value>, A::Error> {
-        let seed = self.0.deeper()?;
-        let mut set = BTreeSet::new();
-        while let Some(member) = members.next_element_seed(seed)? {
-            if !set.insert(member) {
-                return Err(de::Error::custom("the same member twice in one set"));
-            }
-        }
-        Ok(set)
-    }
-}
-
-/// Deserializes a tag and its value.
-struct TaggedSeed(ValueSeed);
-
-impl<'de> DeserializeSeed<'de> for TaggedSeed {
-    type Value = Tagged;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tagged, D::Error> {
-        let depth = self.0.depth;
-        deserializer.deserialize_newtype_struct(names::TAGGED, TaggedVisitor { depth })
+        take_over(access)?.ok_or_else(|| de::Error::invalid_type(de::Unexpected::Enum, &self))
     }
 }
 

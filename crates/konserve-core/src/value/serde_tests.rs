@@ -239,6 +239,15 @@ fn reading_is_lenient_where_nothing_can_be_confused() {
         ],
     );
 
+    // A type of the same name as ours is no value, and gets in nobody's way.
+    #[derive(Debug, Deserialize)]
+    #[serde(rename = "konserve::Value")]
+    #[allow(dead_code)] // it cannot be read
+    struct Impostor(u8);
+    assert!(from_value_ref::<(Impostor, Value)>(&edn("[1 2]")).is_err());
+    assert!(from_value::<Impostor>(edn("1")).is_err());
+    reads("2", Value::from(2));
+
     let document = edn("{\"text\" \"borrowed\" \"bytes\" #bytes \"AAEC\"}");
     #[derive(Deserialize)]
     struct Borrowed<'a> {
