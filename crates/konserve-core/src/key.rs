@@ -59,6 +59,18 @@ impl FromStr for Key {
     }
 }
 
+impl From<Key> for Value {
+    fn from(key: Key) -> Self {
+        key.0
+    }
+}
+
+impl From<&Key> for Value {
+    fn from(key: &Key) -> Self {
+        key.0.clone()
+    }
+}
+
 impl From<&Key> for Key {
     fn from(key: &Key) -> Self {
         key.clone()

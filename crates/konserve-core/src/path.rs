@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, Key, Result, Value};
 
 /// A key and the steps into the document under it.
 ///
-/// [`path!`](crate::path) makes one. Anything that is a key, such as a `&str`, is the path of that key without steps; only
+/// [`path!`](macro@crate::path) makes one. Anything that is a key, such as a `&str`, is the path of that key without steps; only
 /// [`FromStr`] reads EDN. The text form is a list of the key and the steps.
 ///
 /// ```
@@ -65,12 +65,13 @@ impl Path {
     }
 }
 
-/// A [`Path`](crate::Path) of a key and steps, each anything that a [`Value`](crate::Value) can be made from.
+/// A [`Path`] of a key and steps, each anything that a [`Value`] can be made from.
 ///
 /// ```
-/// use konserve_core::{kw, path};
+/// use konserve_core::{Key, kw, path};
 ///
 /// assert_eq!(path!["foo", kw!("bar"), 3].to_string(), r#"["foo" :bar 3]"#);
+/// assert_eq!(path![Key::from("foo"), [1, 2]].to_string(), r#"["foo" [1 2]]"#);
 /// ```
 #[macro_export]
 macro_rules! path {

@@ -94,7 +94,7 @@ impl Keyword {
     }
 }
 
-/// A [`Keyword`](crate::Keyword) of a literal `"name"` or `"namespace/name"`, checked at compile time.
+/// A [`Keyword`] of a literal `"name"` or `"namespace/name"`, checked at compile time.
 ///
 /// ```
 /// use konserve_core::kw;
