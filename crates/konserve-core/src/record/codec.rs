@@ -109,7 +109,10 @@ impl Codec {
     ///
     /// As [`encode_typed`](Self::encode_typed).
     pub fn encode_typed_into<T: Serialize + ?Sized>(self, it: &T, buffer: &mut Vec<u8>) -> Result<()> {
-        self.encode_into(&to_value(it)?, buffer)
+        match self {
+            Self::Cbor => cbor::encode_typed(it, buffer),
+            Self::Json | Self::Bincode => self.encode_into(&to_value(it)?, buffer),
+        }
     }
 
     /// What the bytes are as a type of the program: [`from_value`] of their value.
@@ -118,6 +121,9 @@ impl Codec {
     ///
     /// Those of [`decode`](Self::decode), and `codec`, with the path inside the value, when it does not fit the type.
     pub fn decode_typed<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T> {
-        from_value(self.decode(bytes)?)
+        match self {
+            Self::Cbor => cbor::decode_typed(bytes),
+            Self::Json | Self::Bincode => from_value(self.decode(bytes)?),
+        }
     }
 }

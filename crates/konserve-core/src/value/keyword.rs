@@ -197,7 +197,7 @@ impl<'de> Deserialize<'de> for Keyword {
 }
 
 /// Whether this is `name` or `namespace/name`, as keywords and tags are.
-pub(super) const fn is_identifier(text: &str) -> bool {
+pub(crate) const fn is_identifier(text: &str) -> bool {
     let bytes = text.as_bytes();
     let (mut at, mut slash, mut first) = (0, false, true);
     while at < bytes.len() {

@@ -77,6 +77,7 @@ pub use self::de::{from_value, from_value_ref};
 pub(crate) use self::edn_write::write_list;
 pub(crate) use self::handover::hand_over;
 pub use self::keyword::Keyword;
+pub(crate) use self::keyword::is_identifier;
 pub use self::ser::to_value;
 pub(crate) use self::serde_error::SerdeError;
 pub(crate) use self::serde_impls::json_number;

@@ -213,6 +213,22 @@ fn json_says_what_it_has_no_words_for() {
 }
 
 #[test]
+fn json_numbers_of_others_keep_their_kind() {
+    let table = [
+        ("0", Value::Integer(0)),
+        ("-0", Value::Float(-0.0)),
+        ("1e2", Value::Float(100.0)),
+        ("1E+2", Value::Float(100.0)),
+        ("1.000000000000000000000000000000000000000000000001", Value::Float(1.0)),
+        ("-170141183460469231731687303715884105728", Value::Integer(i128::MIN)),
+        (" [ 1 , 2 ] ", Value::List(vec![Value::Integer(1), Value::Integer(2)])),
+    ];
+    for (json, value) in table {
+        assert_eq!(Codec::Json.decode(json.as_bytes()).unwrap(), value, "{json}");
+    }
+}
+
+#[test]
 fn json_that_contradicts_itself_is_corrupt() {
     for json in [
         "",

@@ -5,4 +5,5 @@ mod damage;
 mod envelope;
 mod foreign;
 mod golden;
+mod typed;
 mod values;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::reader::{Major, Reader, Simple};
 use super::tags;
 use crate::value::{MAX_DEPTH, Tagged};
-use crate::{Instant, Keyword, Result, Value};
+use crate::{Instant, Result, Value};
 
 /// The value of these bytes, all of them.
 pub(in crate::record) fn decode(bytes: &[u8]) -> Result<Value> {
@@ -104,7 +104,7 @@ impl Reader<'_> {
         Ok(match self.tag()? {
             tag @ (tags::POSITIVE_BIGNUM | tags::NEGATIVE_BIGNUM) => Value::Integer(self.bignum(tag)?),
             tag @ (tags::EXTENDED_TIME | tags::DATE_TIME | tags::EPOCH) => Value::Instant(self.instant(tag)?),
-            tags::IDENTIFIER => Value::Keyword(self.keyword()?),
+            tags::IDENTIFIER => self.keyword()?,
             tags::UUID => Value::Uuid(self.uuid()?),
             tags::SET => Value::Set(self.set(depth)?),
             tags::OBJECT => {
@@ -137,16 +137,11 @@ impl Reader<'_> {
         })
     }
 
-    /// The keyword of an identifier, behind its tag.
-    pub(super) fn keyword(&mut self) -> Result<Keyword> {
-        if self.major()? != Major::Text {
-            return Err(self.corrupt("an identifier that is not a text"));
-        }
-        let text = self.text()?;
-        if !text.starts_with(':') {
-            return Err(self.foreign("an identifier that is not a keyword"));
-        }
-        text.parse().map_err(|_| self.corrupt("a keyword that cannot be one"))
+    fn keyword(&mut self) -> Result<Value> {
+        let text = self.keyword_text()?;
+        text.parse()
+            .map(Value::Keyword)
+            .map_err(|_| self.corrupt("a keyword that cannot be one"))
     }
 
     /// The UUID behind its tag.

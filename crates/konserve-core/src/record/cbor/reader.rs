@@ -49,6 +49,30 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// Where the next item begins.
+    pub(super) fn position(&self) -> usize {
+        self.tokens.position()
+    }
+
+    /// Goes back to where an item begins.
+    pub(super) fn set_position(&mut self, position: usize) {
+        self.tokens.set_position(position);
+    }
+
+    /// Takes a null, if one comes next.
+    pub(super) fn take_null(&mut self) -> Result<bool> {
+        let null = matches!(self.peek()?, 0xf6 | 0xf7);
+        if null {
+            self.set_position(self.position() + 1);
+        }
+        Ok(null)
+    }
+
+    /// Passes over the next item, whatever it means, as long as it is well-formed.
+    pub(super) fn skip(&mut self) -> Result<()> {
+        self.tokens.skip().map_err(malformed)
+    }
+
     /// Checks that nothing is left.
     pub(super) fn end(&self) -> Result<()> {
         match self.remaining() {
@@ -220,6 +244,11 @@ impl<'b> Reader<'b> {
 }
 
 impl Length {
+    /// How many elements are left, unless that is known only at the break.
+    pub(super) fn definite(self) -> Option<u64> {
+        self.0
+    }
+
     /// How many elements to make room for.
     pub(super) fn trusted(&self) -> usize {
         self.0.map_or(0, |length| length.min(TRUSTED_LENGTH as u64) as usize)

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use uuid::Uuid;
 
 use super::names;
-use crate::value::{MAX_DEPTH, Tagged};
+use crate::value::{MAX_DEPTH, Tagged, json_number};
 use crate::{Error, ErrorKind, Result, Value};
 
 /// The value of these bytes, all of them.
@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for Any {
             return Ok(Value::Map(BTreeMap::new()));
         };
         if first == names::NUMBER {
-            return number(&access.next_value::<String>()?);
+            return json_number(&access.next_value::<String>()?).map_err(A::Error::custom);
         }
         match names::unescape(first) {
             Ok(first) => self.object(first, access),
@@ -146,21 +146,6 @@ impl Any {
             _ => return Err(A::Error::custom("a key with a mark that is no name known here")),
         };
         value.ok_or_else(|| A::Error::custom(format_args!("what follows {name} is none")))
-    }
-}
-
-/// A number that fits no primitive: a float when it has a fraction or an exponent.
-fn number<E: serde::de::Error>(digits: &str) -> Result<Value, E> {
-    if digits.contains(['.', 'e', 'E']) {
-        match digits.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Value::Float(number)),
-            _ => Err(E::custom("a number beyond the range of floats")),
-        }
-    } else {
-        match digits.parse::<i128>() {
-            Ok(number) => Ok(Value::Integer(number)),
-            Err(_) => Err(E::custom("a whole number of more than 128 bits")),
-        }
     }
 }
 

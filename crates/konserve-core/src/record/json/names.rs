@@ -20,7 +20,7 @@ const MARK: char = '~';
 
 /// How `serde_json` hands over a number that no primitive holds exactly: as an object with this key. Documents that have such
 /// a key of their own get it escaped, too.
-pub(super) const NUMBER: &str = "$serde_json::private::Number";
+pub(super) use crate::value::names::JSON_NUMBER as NUMBER;
 
 /// The key of a document as it is written.
 pub(super) fn escape(key: &str) -> Cow<'_, str> {

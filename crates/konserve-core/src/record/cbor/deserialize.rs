@@ -1,0 +1,574 @@
+//! CBOR straight to types of the program.
+//!
+//! Mirrors what `from_value` does with the value of the same bytes. What a type ignores is passed over without a look at
+//! what it means; everything else that is not as this library writes it is left to the way through the value.
+
+use std::borrow::Cow;
+
+use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer, StrDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
+
+use super::GaveUp;
+use super::key::Key;
+use super::reader::{Major, Reader, Simple};
+use super::tags;
+use crate::value::{MAX_DEPTH, Tagged, names};
+use crate::{Instant, Value};
+
+/// What the bytes, all of them, are as a type of the program.
+pub(super) fn deserialize<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, GaveUp> {
+    let mut reader = Reader::new(bytes);
+    let it = T::deserialize(Direct {
+        reader: &mut reader,
+        depth: MAX_DEPTH,
+    })?;
+    reader.end()?;
+    Ok(it)
+}
+
+/// Presents the next item. `depth` is how many levels of nesting are left.
+struct Direct<'r, 'de> {
+    reader: &'r mut Reader<'de>,
+    depth: usize,
+}
+
+impl<'r, 'de> Direct<'r, 'de> {
+    /// For what is inside of one level more.
+    fn deeper(self) -> Result<Self, GaveUp> {
+        let depth = self.depth.checked_sub(1).ok_or(GaveUp)?;
+        Ok(Self { depth, ..self })
+    }
+
+    /// The next item is an array. Members of sets are to be in order.
+    fn visit_items<V: Visitor<'de>>(self, ordered: bool, visitor: V) -> Result<V::Value, GaveUp> {
+        let Self { reader, depth } = self.deeper()?;
+        let left = reader.array_head()?.definite().ok_or(GaveUp)?;
+        let mut items = Items {
+            reader,
+            depth,
+            left,
+            ordered,
+            previous: None,
+        };
+        let it = visitor.visit_seq(&mut items)?;
+        match items.left {
+            0 => Ok(it),
+            _ => Err(GaveUp),
+        }
+    }
+
+    /// The next item is a map.
+    fn visit_entries<V: Visitor<'de>>(self, fields: bool, visitor: V) -> Result<V::Value, GaveUp> {
+        let Self { reader, depth } = self.deeper()?;
+        let left = reader.map_head()?.definite().ok_or(GaveUp)?;
+        let mut entries = Entries {
+            reader,
+            depth,
+            left,
+            fields,
+            has_text: false,
+            previous: None,
+            value: false,
+        };
+        let it = visitor.visit_map(&mut entries)?;
+        entries.skip_rest()?;
+        Ok(it)
+    }
+
+    /// The next item is the array of a tag and its value.
+    fn visit_pair<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        let Self { reader, depth } = self.deeper()?;
+        if reader.major()? != Major::Array || reader.array_head()?.definite() != Some(2) {
+            return Err(GaveUp);
+        }
+        let start = reader.position();
+        if reader.major()? != Major::Text {
+            return Err(GaveUp);
+        }
+        Tagged::new(reader.text()?, Value::Null)?;
+        reader.set_position(start);
+        let mut items = Items {
+            reader,
+            depth,
+            left: 2,
+            ordered: false,
+            previous: None,
+        };
+        let it = visitor.visit_seq(&mut items)?;
+        while items.left > 0 {
+            items.left -= 1;
+            items.reader.skip()?;
+        }
+        Ok(it)
+    }
+
+    fn visit_integer<V: Visitor<'de>>(it: i128, visitor: V) -> Result<V::Value, GaveUp> {
+        match (i64::try_from(it), u64::try_from(it)) {
+            (Ok(it), _) => visitor.visit_i64(it),
+            (_, Ok(it)) => visitor.visit_u64(it),
+            _ => visitor.visit_i128(it),
+        }
+    }
+
+    fn visit_instant<V: Visitor<'de>>(it: Instant, visitor: V) -> Result<V::Value, GaveUp> {
+        visitor.visit_string(it.to_string())
+    }
+
+    fn visit_tagged<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        match self.reader.tag()? {
+            tag @ (tags::POSITIVE_BIGNUM | tags::NEGATIVE_BIGNUM) => {
+                Self::visit_integer(self.reader.bignum(tag)?, visitor)
+            }
+            tag @ (tags::EXTENDED_TIME | tags::DATE_TIME | tags::EPOCH) => {
+                Self::visit_instant(self.reader.instant(tag)?, visitor)
+            }
+            tags::IDENTIFIER => visit_text(self.reader.keyword_text()?, visitor),
+            tags::UUID => visitor.visit_str(self.reader.uuid()?.hyphenated().encode_lower(&mut [0; 36])),
+            tags::SET if self.reader.major()? == Major::Array => self.visit_items(true, visitor),
+            tags::OBJECT => self.visit_pair(visitor),
+            _ => Err(GaveUp),
+        }
+    }
+
+    /// The tag of the next item, which stays the next item.
+    fn peek_tag(&mut self) -> Result<Option<u64>, GaveUp> {
+        if self.reader.major()? != Major::Tag {
+            return Ok(None);
+        }
+        let start = self.reader.position();
+        let tag = self.reader.tag()?;
+        self.reader.set_position(start);
+        Ok(Some(tag))
+    }
+}
+
+fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::Value, GaveUp> {
+    match text {
+        Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+        Cow::Owned(text) => visitor.visit_string(text),
+    }
+}
+
+/// The text without the colon of a keyword, which begins with one.
+fn identifier(keyword: Cow<'_, str>) -> Cow<'_, str> {
+    match keyword {
+        Cow::Borrowed(text) => Cow::Borrowed(text.strip_prefix(':').unwrap_or(text)),
+        Cow::Owned(text) => Cow::Owned(text.strip_prefix(':').unwrap_or(&text).to_owned()),
+    }
+}
+
+impl<'de> Deserializer<'de> for Direct<'_, 'de> {
+    type Error = GaveUp;
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string map unit unit_struct
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        match self.reader.major()? {
+            Major::Unsigned | Major::Negative => Self::visit_integer(self.reader.integer()?, visitor),
+            Major::Text => visit_text(self.reader.text()?, visitor),
+            Major::Bytes => match self.reader.byte_string()? {
+                Cow::Borrowed(bytes) => visitor.visit_borrowed_bytes(bytes),
+                Cow::Owned(bytes) => visitor.visit_byte_buf(bytes),
+            },
+            Major::Array => self.visit_items(false, visitor),
+            Major::Map => self.visit_entries(false, visitor),
+            Major::Tag => self.visit_tagged(visitor),
+            Major::Simple => match self.reader.simple()? {
+                Simple::Null => visitor.visit_unit(),
+                Simple::Bool(it) => visitor.visit_bool(it),
+                Simple::Float(it) => visitor.visit_f64(it),
+            },
+        }
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, GaveUp> {
+        if self.peek_tag()? == Some(tags::UUID) {
+            self.reader.tag()?;
+            return visitor.visit_bytes(self.reader.uuid()?.as_bytes());
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        match self.reader.take_null()? {
+            true => visitor.visit_none(),
+            false => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        mut self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, GaveUp> {
+        match name {
+            names::VALUE => visitor.visit_newtype_struct(Exact(self)),
+            names::TAGGED if self.peek_tag()? == Some(tags::OBJECT) => {
+                self.reader.tag()?;
+                self.visit_pair(visitor)
+            }
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, GaveUp> {
+        match self.reader.major()? {
+            Major::Bytes => {
+                let bytes = self.reader.byte_string()?;
+                visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied()))
+            }
+            Major::Tag if self.peek_tag()? != Some(tags::SET) => Err(GaveUp),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, GaveUp> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, GaveUp> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, GaveUp> {
+        match self.reader.major()? {
+            Major::Map => self.visit_entries(true, visitor),
+            _ => Err(GaveUp),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, GaveUp> {
+        let content = self.reader.major()? == Major::Map;
+        let inside = match content {
+            true => {
+                let inside = self.deeper()?;
+                match inside.reader.map_head()?.definite() {
+                    Some(1) => inside,
+                    _ => return Err(GaveUp),
+                }
+            }
+            false => self,
+        };
+        let name = match inside.reader.key(inside.depth)? {
+            Key::Text(name) => name,
+            Key::Keyword(keyword) => identifier(keyword),
+            _ => return Err(GaveUp),
+        };
+        visitor.visit_enum(Variant {
+            name,
+            content: Content(inside, content),
+        })
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, GaveUp> {
+        if self.peek_tag()? == Some(tags::IDENTIFIER) {
+            self.reader.tag()?;
+            return visit_text(identifier(self.reader.keyword_text()?), visitor);
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        self.reader.skip()?;
+        visitor.visit_unit()
+    }
+}
+
+/// Presents an item to a [`Value`] that is to become the same, by the protocol of [`names`].
+struct Exact<'r, 'de>(Direct<'r, 'de>);
+
+impl<'de> Deserializer<'de> for Exact<'_, 'de> {
+    type Error = GaveUp;
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, GaveUp> {
+        let name = match (self.0.reader.major()?, self.0.peek_tag()?) {
+            (Major::Map, _) => names::MAP,
+            (_, Some(tags::SET)) => names::SET,
+            (_, Some(tags::IDENTIFIER)) => names::KEYWORD,
+            (_, Some(tags::UUID)) => names::UUID,
+            (_, Some(tags::EXTENDED_TIME | tags::DATE_TIME | tags::EPOCH)) => names::INSTANT,
+            (_, Some(tags::OBJECT)) => names::TAGGED,
+            _ => return self.0.deserialize_any(visitor),
+        };
+        visitor.visit_enum(Variant {
+            name: Cow::Borrowed(name),
+            content: Content(self.0, true),
+        })
+    }
+}
+
+/// A variant, whose name has been read.
+struct Variant<'r, 'de> {
+    name: Cow<'de, str>,
+    content: Content<'r, 'de>,
+}
+
+impl<'r, 'de> EnumAccess<'de> for Variant<'r, 'de> {
+    type Error = GaveUp;
+    type Variant = Content<'r, 'de>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Content<'r, 'de>), GaveUp> {
+        let name: Result<_, GaveUp> = match &self.name {
+            Cow::Borrowed(name) => seed.deserialize(BorrowedStrDeserializer::new(name)),
+            Cow::Owned(name) => seed.deserialize(StrDeserializer::new(name)),
+        };
+        Ok((name?, self.content))
+    }
+}
+
+/// What a variant contains, and whether it contains anything.
+struct Content<'r, 'de>(Direct<'r, 'de>, bool);
+
+impl<'r, 'de> Content<'r, 'de> {
+    fn required(self) -> Result<Direct<'r, 'de>, GaveUp> {
+        match self.1 {
+            true => Ok(self.0),
+            false => Err(GaveUp),
+        }
+    }
+}
+
+impl<'de> VariantAccess<'de> for Content<'_, 'de> {
+    type Error = GaveUp;
+
+    fn unit_variant(self) -> Result<(), GaveUp> {
+        match self.1 {
+            true => Deserialize::deserialize(self.0),
+            false => Ok(()),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, GaveUp> {
+        seed.deserialize(self.required()?)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, GaveUp> {
+        self.required()?.deserialize_tuple(length, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, GaveUp> {
+        self.required()?.deserialize_struct("", fields, visitor)
+    }
+}
+
+/// The elements of an array.
+struct Items<'r, 'de> {
+    reader: &'r mut Reader<'de>,
+    depth: usize,
+    left: u64,
+    /// Whether each is to be above the one before it, as the members of a set are written.
+    ordered: bool,
+    previous: Option<Key<'de>>,
+}
+
+impl<'de> SeqAccess<'de> for &mut Items<'_, 'de> {
+    type Error = GaveUp;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, GaveUp> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        if self.ordered {
+            let start = self.reader.position();
+            let member = self.reader.key(self.depth)?;
+            above(&mut self.previous, member)?;
+            self.reader.set_position(start);
+        }
+        let element = Direct {
+            reader: self.reader,
+            depth: self.depth,
+        };
+        seed.deserialize(element).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        usize::try_from(self.left).ok()
+    }
+}
+
+/// Gives up unless the key is above the one before it: through the value, entries come in order and none comes twice.
+fn above<'de>(previous: &mut Option<Key<'de>>, key: Key<'de>) -> Result<(), GaveUp> {
+    if previous.as_ref().is_some_and(|previous| previous.compare(&key).is_ge()) {
+        return Err(GaveUp);
+    }
+    *previous = Some(key);
+    Ok(())
+}
+
+/// The entries of a map.
+struct Entries<'r, 'de> {
+    reader: &'r mut Reader<'de>,
+    depth: usize,
+    left: u64,
+    /// Whether the keys are the fields of a struct.
+    fields: bool,
+    /// Whether there was a key that is a text.
+    has_text: bool,
+    previous: Option<Key<'de>>,
+    /// Whether the next item is the value of the key delivered last.
+    value: bool,
+}
+
+impl Entries<'_, '_> {
+    fn skip_rest(&mut self) -> Result<(), GaveUp> {
+        let mut previous = self.previous.take();
+        if self.value {
+            self.reader.skip()?;
+        }
+        for _ in 0..self.left {
+            above(&mut previous, self.reader.key(self.depth)?)?;
+            self.reader.skip()?;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
+    type Error = GaveUp;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, GaveUp> {
+        if self.value {
+            return Err(GaveUp);
+        }
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        self.value = true;
+        let start = self.reader.position();
+        let key = self.reader.key(self.depth)?;
+        above(&mut self.previous, key.clone())?;
+        match key {
+            Key::Text(Cow::Borrowed(name)) if self.fields => {
+                self.has_text = true;
+                return seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some);
+            }
+            Key::Text(_) => self.has_text = true,
+            // Beside text keys it depends on whether one of them says the same.
+            Key::Keyword(_) if self.has_text => return Err(GaveUp),
+            Key::Keyword(keyword) => {
+                let key = KeywordKey {
+                    reader: self.reader,
+                    depth: self.depth,
+                    start,
+                    identifier: identifier(keyword),
+                };
+                return seed.deserialize(key).map(Some);
+            }
+            _ if self.fields => return Err(GaveUp),
+            _ => {}
+        }
+        self.reader.set_position(start);
+        let key = Direct {
+            reader: self.reader,
+            depth: self.depth,
+        };
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, GaveUp> {
+        if !std::mem::take(&mut self.value) {
+            return Err(GaveUp);
+        }
+        seed.deserialize(Direct {
+            reader: self.reader,
+            depth: self.depth,
+        })
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        usize::try_from(self.left).ok()
+    }
+}
+
+/// A keyword as the key of a map: it reads as text without the colon. The reader stands behind it.
+struct KeywordKey<'r, 'de> {
+    reader: &'r mut Reader<'de>,
+    depth: usize,
+    start: usize,
+    identifier: Cow<'de, str>,
+}
+
+impl<'r, 'de> KeywordKey<'r, 'de> {
+    /// The keyword as any other item.
+    fn again(self) -> Direct<'r, 'de> {
+        self.reader.set_position(self.start);
+        Direct {
+            reader: self.reader,
+            depth: self.depth,
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for KeywordKey<'_, 'de> {
+    type Error = GaveUp;
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct identifier ignored_any
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        visit_text(self.identifier, visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, GaveUp> {
+        match name {
+            names::KEYWORD | names::VALUE => self.again().deserialize_newtype_struct(name, visitor),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, GaveUp> {
+        self.again().deserialize_enum(name, variants, visitor)
+    }
+}
