@@ -241,6 +241,10 @@ proptest! {
             prop_assert_eq!(to_value(&back).unwrap(), to_value(&it).unwrap());
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn a_value_is_the_same_by_every_route(value in any_value()) {
@@ -264,11 +268,9 @@ proptest! {
 
 #[test]
 fn the_edges_of_every_variant_are_the_same_by_every_route() {
-    for value in edges() {
+    for value in edges().into_iter().filter(|value| value.to_string().len() < 3000) {
         routes_agree(&value);
-        if value.to_string().len() < 1000 {
-            every_type_reads_alike(&Codec::Cbor.encode(&value).unwrap());
-        }
+        every_type_reads_alike(&Codec::Cbor.encode(&value).unwrap());
     }
 }
 
