@@ -101,6 +101,55 @@ fn a_bincode_record_is_what_it_always_was() {
     );
 }
 
+/// What `docs/format.md` says of the bincode codec.
+#[cfg(feature = "bincode")]
+#[derive(bincode::Encode)]
+enum Mirror {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+    List(Vec<Mirror>),
+    Set(Vec<Mirror>),
+    Map(Vec<(Mirror, Mirror)>),
+    Keyword(String),
+    Uuid([u8; 16]),
+    Instant(i128),
+    Tagged(String, Box<Mirror>),
+}
+
+#[cfg(feature = "bincode")]
+impl From<&Value> for Mirror {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(it) => Self::Bool(*it),
+            Value::Integer(it) => Self::Integer(*it),
+            Value::Float(it) => Self::Float(*it),
+            Value::Text(it) => Self::Text(it.clone()),
+            Value::Bytes(it) => Self::Bytes(it.to_vec()),
+            Value::List(it) => Self::List(it.iter().map(Self::from).collect()),
+            Value::Set(it) => Self::Set(it.iter().map(Self::from).collect()),
+            Value::Map(it) => Self::Map(it.iter().map(|(key, value)| (key.into(), value.into())).collect()),
+            Value::Keyword(it) => Self::Keyword(it.to_string()),
+            Value::Uuid(it) => Self::Uuid(it.into_bytes()),
+            Value::Instant(it) => Self::Instant(it.as_nanos()),
+            Value::Tagged(it) => Self::Tagged(it.tag().to_owned(), Box::new(it.value().into())),
+        }
+    }
+}
+
+#[cfg(feature = "bincode")]
+#[test]
+fn bincode_is_what_its_derive_makes_of_the_documented_enum() {
+    for value in crate::values::edges().into_iter().chain([every_variant()]) {
+        let derived = bincode::encode_to_vec(Mirror::from(&value), bincode::config::standard()).unwrap();
+        assert_eq!(Codec::Bincode.encode(&value).unwrap(), derived, "{value}");
+    }
+}
+
 #[test]
 fn a_raw_record_is_what_it_always_was() {
     let stored = expect_file!["../golden/v1-raw.hex"];
