@@ -16,7 +16,7 @@ use super::GaveUp;
 use super::key::Key;
 use super::reader::{Major, Reader, Simple};
 use super::tags;
-use crate::value::{MAX_DEPTH, Tagged, names};
+use crate::value::{MAX_DEPTH, Tagged, hand_over, names};
 use crate::{Instant, Value};
 
 /// What the bytes, all of them, are as a type of the program.
@@ -142,7 +142,7 @@ impl<'de> Deserializer<'de> for Direct<'_, 'de> {
     type Error = GaveUp;
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string map unit unit_struct
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char map unit unit_struct
     }
 
     fn is_human_readable(&self) -> bool {
@@ -168,12 +168,27 @@ impl<'de> Deserializer<'de> for Direct<'_, 'de> {
         }
     }
 
-    fn deserialize_bytes<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, GaveUp> {
-        if self.peek_tag()? == Some(tags::UUID) {
-            self.reader.tag()?;
-            return visitor.visit_bytes(self.reader.uuid()?.as_bytes());
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        match self.reader.major()? {
+            Major::Bytes => Err(GaveUp),
+            _ => self.deserialize_any(visitor),
         }
-        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, GaveUp> {
+        match (self.reader.major()?, self.peek_tag()?) {
+            (_, Some(tags::UUID)) => {
+                self.reader.tag()?;
+                visitor.visit_bytes(self.reader.uuid()?.as_bytes())
+            }
+            (_, Some(tag)) if tag != tags::SET => Err(GaveUp),
+            (Major::Text, _) => Err(GaveUp),
+            _ => self.deserialize_any(visitor),
+        }
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
@@ -193,7 +208,7 @@ impl<'de> Deserializer<'de> for Direct<'_, 'de> {
         visitor: V,
     ) -> Result<V::Value, GaveUp> {
         match name {
-            names::VALUE => visitor.visit_newtype_struct(Exact(self)),
+            names::VALUE => hand_over(self.reader.value(self.depth)?, visitor),
             names::TAGGED if self.peek_tag()? == Some(tags::OBJECT) => {
                 self.reader.tag()?;
                 self.visit_pair(visitor)
@@ -274,34 +289,5 @@ impl<'de> Deserializer<'de> for Direct<'_, 'de> {
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GaveUp> {
         self.reader.skip()?;
         visitor.visit_unit()
-    }
-}
-
-/// Presents an item to a [`Value`] that is to become the same, by the protocol of [`names`].
-struct Exact<'r, 'de>(Direct<'r, 'de>);
-
-impl<'de> Deserializer<'de> for Exact<'_, 'de> {
-    type Error = GaveUp;
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-
-    fn is_human_readable(&self) -> bool {
-        false
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, GaveUp> {
-        let name = match (self.0.reader.major()?, self.0.peek_tag()?) {
-            (Major::Map, _) => names::MAP,
-            (_, Some(tags::SET)) => names::SET,
-            (_, Some(tags::IDENTIFIER)) => names::KEYWORD,
-            (_, Some(tags::UUID)) => names::UUID,
-            (_, Some(tags::EXTENDED_TIME | tags::DATE_TIME | tags::EPOCH)) => names::INSTANT,
-            (_, Some(tags::OBJECT)) => names::TAGGED,
-            _ => return self.0.deserialize_any(visitor),
-        };
-        visitor.visit_enum(Variant::new(Cow::Borrowed(name), self.0, true))
     }
 }

@@ -292,10 +292,14 @@ impl<'de> Deserializer<'de> for KeywordKey<'_, 'de> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        variants: &'static [&'static str],
+        _: &'static str,
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, GaveUp> {
-        self.again().deserialize_enum(name, variants, visitor)
+        let inside = Direct {
+            reader: self.reader,
+            depth: self.depth,
+        };
+        visitor.visit_enum(Variant::new(self.identifier, inside, false))
     }
 }
