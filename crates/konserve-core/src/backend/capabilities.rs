@@ -73,9 +73,9 @@ impl Capabilities {
 /// How much one [`commit`](super::Backend::commit) takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionLimits {
-    /// The most mutations.
+    /// The most mutations. At least 4.
     pub items: usize,
-    /// The most bytes of meta and body of all items together.
+    /// The most bytes of meta and body of all items together. At least 4 KiB.
     pub bytes: usize,
 }
 

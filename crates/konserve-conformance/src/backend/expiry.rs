@@ -1,0 +1,102 @@
+//! Trials of expiry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use konserve_core::Instant;
+use konserve_core::backend::{Address, Item, Listing, Occupant, Partition, Read, RowQuery, Space, When, Written};
+
+use crate::arena::{Arena, expired, item};
+use crate::failure::{Failure, Verdict, check, same};
+use crate::trial::{Capability, Trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("expiry.far-away", &["B-EXPIRE-1"], far_away),
+        Trial::new("expiry.long-past", &["B-EXPIRE-2"], long_past),
+        Trial::new(
+            "expiry.at-its-moment",
+            &["B-EXPIRE-1", "B-EXPIRE-2", "B-WHEN-6"],
+            at_its_moment,
+        )
+        .needs(Capability::Clock),
+    ]
+}
+
+fn at() -> Address {
+    Address::new(Space::Document, Partition::new("a"), 0)
+}
+
+/// The item as everything that reads sees it, or `None` everywhere.
+async fn seen(arena: &Arena, expected: Option<&Item>) -> Verdict {
+    let at = at();
+    same!(arena.get(&at).await?.as_ref(), expected, "read");
+    let many = arena.backend.read_many(std::slice::from_ref(&at), Read::STRONG).await?;
+    same!(many, [expected.cloned()], "read_many");
+    let rows = arena
+        .rows(RowQuery::all(at.space, at.partition.clone(), Read::STRONG))
+        .await?;
+    let rows: Vec<_> = rows.iter().map(|(_, item)| item).collect();
+    same!(rows, Vec::from_iter(expected), "rows");
+    let listed = arena.list(at.space, Listing::all(Read::STRONG)).await?;
+    let listed: Vec<_> = listed.iter().filter_map(|(_, occupant)| occupant.item()).collect();
+    same!(listed, Vec::from_iter(expected), "list");
+    Ok(())
+}
+
+async fn far_away(arena: Arc<Arena>) -> Verdict {
+    let lasting = Item {
+        expires: Some(Instant::from_millis(64_060_588_800_000)), // in the year 4000
+        ..item(arena.rev())
+    };
+    arena.put(&at(), &lasting).await?;
+    seen(&arena, Some(&lasting)).await
+}
+
+async fn long_past(arena: Arc<Arena>) -> Verdict {
+    let past = expired(arena.rev());
+    arena.put(&at(), &past).await?;
+    seen(&arena, None).await?;
+    let tombstones = Listing {
+        tombstones: true,
+        ..Listing::all(Read::STRONG)
+    };
+    let listed = arena.list(Space::Document, tombstones).await?;
+    same!(listed, [(at(), Occupant::Tombstone(past.rev))], "list with tombstones");
+    Ok(())
+}
+
+async fn at_its_moment(arena: Arc<Arena>) -> Verdict {
+    let Some(clock) = arena.namespace.clock() else {
+        return Err(Failure::new("the harness declares a clock, but the namespace has none"));
+    };
+    use konserve_core::Clock;
+    let late = item(arena.rev());
+    let fleeting = Item {
+        expires: Some(clock.now() + Duration::from_millis(10)),
+        ..item(arena.rev())
+    };
+    arena.put(&at(), &fleeting).await?;
+    seen(&arena, Some(&fleeting)).await?;
+    clock.advance(Duration::from_millis(9));
+    seen(&arena, Some(&fleeting)).await?;
+    clock.advance(Duration::from_millis(1));
+    seen(&arena, None).await?;
+    let answer = arena.backend.write(&at(), late, When::Newer).await?;
+    check!(
+        matches!(answer, Written::Refused { .. }),
+        "a late write over an expired item: {answer:?}"
+    );
+    let next = item(arena.rev());
+    let answer = arena.backend.write(&at(), next.clone(), When::Exists).await?;
+    check!(
+        matches!(answer, Written::Refused { .. }),
+        "`Exists` over an expired item: {answer:?}"
+    );
+    let answer = arena.backend.write(&at(), next.clone(), When::Absent).await?;
+    check!(
+        matches!(answer, Written::Applied { .. }),
+        "`Absent` over an expired item: {answer:?}"
+    );
+    seen(&arena, Some(&next)).await
+}
