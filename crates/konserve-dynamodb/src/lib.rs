@@ -1,1 +1,36 @@
-//! konserve-dynamodb
+//! Amazon DynamoDB as an engine of konserve.
+//!
+//! ```no_run
+//! use konserve_dynamodb::{DynamoConfig, DynamoDb};
+//!
+//! # async fn example() -> konserve_core::Result<()> {
+//! let mut config = DynamoConfig::new("orders");
+//! config.region = Some("us-west-1".into());
+//! let engine = DynamoDb::connect(config).await?; // creates the table when it is missing
+//! # drop(engine);
+//! # Ok(()) }
+//! ```
+//!
+//! Credentials and region come from the configuration or from the default chains of the AWS SDK. How items lie in the
+//! table, and that every mutation is one conditional request which is sent once, is described in the modules of the
+//! source; what callers can rely on, in [`DynamoDb`].
+
+mod backoff;
+mod builder;
+mod config;
+mod connection;
+mod dynamo;
+mod expression;
+mod fault;
+mod layout;
+mod mutate;
+mod pages;
+mod purge;
+mod read;
+mod requests;
+mod table;
+
+pub use self::builder::DynamoDbBuilder;
+pub use self::config::{Billing, DynamoConfig};
+pub use self::dynamo::DynamoDb;
+pub use self::requests::RequestCounter;

@@ -1,0 +1,245 @@
+//! Bringing a store up: from the configuration alone, or with a client, credentials or a clock of one's own.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_types::SdkConfig;
+use konserve_core::{Environment, Error, ErrorKind, Result};
+
+use crate::config::DynamoConfig;
+use crate::connection::Connection;
+use crate::dynamo::DynamoDb;
+use crate::layout::Layout;
+use crate::requests::RequestCounter;
+
+/// How often the SDK may send a request that changes nothing, or that can be repeated blindly. Mutations are sent once.
+const READ_ATTEMPTS: u32 = 4;
+
+/// A store on DynamoDB that is not there yet: settings, and what to do with them.
+///
+/// Created by [`DynamoDb::builder`]. What is given here goes before the configuration.
+#[derive(Debug)]
+#[must_use]
+pub struct DynamoDbBuilder {
+    config: DynamoConfig,
+    source: Source,
+    credentials: Option<SharedCredentialsProvider>,
+    environment: Environment,
+    counter: Option<RequestCounter>,
+}
+
+/// Where the client comes from.
+#[derive(Debug)]
+enum Source {
+    Config,
+    Sdk(Box<SdkConfig>),
+    Client(Client),
+}
+
+impl DynamoDbBuilder {
+    pub(crate) fn new(config: DynamoConfig) -> Self {
+        Self {
+            config,
+            source: Source::Config,
+            credentials: None,
+            environment: Environment::default(),
+            counter: None,
+        }
+    }
+
+    /// Sends requests through this client. Region, endpoint, credentials, profile and time-outs of the configuration are
+    /// then not used; where the client sets no time-outs of its own, requests are bounded by the configured ones.
+    pub fn client(mut self, client: Client) -> Self {
+        self.source = Source::Client(client);
+        self
+    }
+
+    /// Makes the client from this configuration of the SDK. Region, endpoint and credentials of the store's configuration
+    /// go before it where they are set.
+    pub fn sdk_config(mut self, config: SdkConfig) -> Self {
+        self.source = Source::Sdk(Box::new(config));
+        self
+    }
+
+    /// Takes credentials from here.
+    pub fn credentials_provider(mut self, provider: impl ProvideCredentials + 'static) -> Self {
+        self.credentials = Some(SharedCredentialsProvider::new(provider));
+        self
+    }
+
+    /// The clock that items expire by, and the randomness of pauses.
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Counts every request that is sent.
+    pub fn request_counter(mut self, counter: RequestCounter) -> Self {
+        self.counter = Some(counter);
+        self
+    }
+
+    /// Creates the store.
+    ///
+    /// Without a namespace, creates the table. With one, or in a managed table, marks the store in the table, which is
+    /// created before when it is missing and the configuration allows it.
+    ///
+    /// # Errors
+    ///
+    /// `already_exists`; `config` for a table with other keys and for what [`DynamoConfig::validate`] refuses;
+    /// `unknown_outcome` when the answer was lost: then look whether it exists.
+    pub async fn create(self) -> Result<DynamoDb> {
+        let (config, connection) = self.prepare().await?;
+        connection.create_store(&config).await?;
+        Ok(DynamoDb::new(connection, &config))
+    }
+
+    /// Opens the store; creates it when it is missing, unless [`DynamoConfig::create_table`] is off.
+    ///
+    /// # Errors
+    ///
+    /// `not_found` when it is missing and must not be created; `config` for a table with other keys, saying which, and
+    /// for what [`DynamoConfig::validate`] refuses; `denied` without valid credentials; `unavailable` when the endpoint
+    /// does not answer or the table is not ready in time.
+    pub async fn connect(self) -> Result<DynamoDb> {
+        let (config, connection) = self.prepare().await?;
+        connection.open_store(&config).await?;
+        Ok(DynamoDb::new(connection, &config))
+    }
+
+    /// Whether there is such a store.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), but for `not_found`.
+    pub async fn exists(self) -> Result<bool> {
+        let (config, connection) = self.prepare().await?;
+        connection.store_exists(&config).await
+    }
+
+    /// Deletes the store and everything in it, and returns when it is gone.
+    ///
+    /// Without a namespace, drops the table, the stores of all namespaces in it included. With one, or in a managed
+    /// table, erases the items of the store; that reads the whole table once, and one that was interrupted is continued
+    /// by doing it again.
+    ///
+    /// # Errors
+    ///
+    /// `not_found` when there is none; `config` for a table with other keys, which is left alone; `denied` for a table
+    /// that is protected against deletion.
+    pub async fn delete(self) -> Result<()> {
+        let (config, connection) = self.prepare().await?;
+        connection.delete_store(&config).await
+    }
+
+    async fn prepare(self) -> Result<(DynamoConfig, Connection)> {
+        let Self {
+            config,
+            source,
+            credentials,
+            environment,
+            counter,
+        } = self;
+        config.validate()?;
+        let credentials = credentials.or_else(|| explicit_credentials(&config));
+        let mut settings = match source {
+            Source::Client(client) => {
+                let mut settings = client.config().to_builder();
+                if client.config().timeout_config().is_none_or(|own| !own.has_timeouts()) {
+                    settings = settings.timeout_config(timeouts(&config));
+                }
+                if let Some(credentials) = credentials {
+                    settings = settings.credentials_provider(credentials);
+                }
+                settings
+            }
+            Source::Sdk(sdk) => {
+                let sdk = override_sdk(&config, *sdk, credentials);
+                require_region(sdk.region())?;
+                aws_sdk_dynamodb::config::Builder::from(&sdk)
+            }
+            Source::Config => {
+                let sdk = load_sdk(&config, credentials).await;
+                require_region(sdk.region())?;
+                aws_sdk_dynamodb::config::Builder::from(&sdk)
+            }
+        };
+        if let Some(counter) = counter {
+            settings = settings.interceptor(counter);
+        }
+        let connection = Connection {
+            client: Client::from_conf(settings.build()),
+            layout: Layout::new(&config.table, config.namespace.as_deref()),
+            environment,
+            patience: config.request_timeout(),
+        };
+        Ok((config, connection))
+    }
+}
+
+fn explicit_credentials(config: &DynamoConfig) -> Option<SharedCredentialsProvider> {
+    let (id, secret) = config.access_key_id.as_ref().zip(config.secret_access_key.as_ref())?;
+    let token = config.session_token.clone();
+    let credentials = Credentials::new(id, secret, token, None, "konserve configuration");
+    Some(SharedCredentialsProvider::new(credentials))
+}
+
+fn timeouts(config: &DynamoConfig) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+        .operation_attempt_timeout(Duration::from_millis(config.attempt_timeout_ms))
+        .operation_timeout(config.request_timeout())
+        .build()
+}
+
+async fn load_sdk(config: &DynamoConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .timeout_config(timeouts(config))
+        .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS));
+    if let Some(profile) = &config.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &config.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(endpoint) = &config.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(credentials) = credentials {
+        loader = loader.credentials_provider(credentials);
+    }
+    loader.load().await
+}
+
+fn override_sdk(config: &DynamoConfig, sdk: SdkConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
+    let has_timeouts = sdk.timeout_config().is_some_and(TimeoutConfig::has_timeouts);
+    let mut sdk = sdk.into_builder();
+    if let Some(region) = &config.region {
+        sdk = sdk.region(Region::new(region.clone()));
+    }
+    if let Some(endpoint) = &config.endpoint {
+        sdk = sdk.endpoint_url(endpoint);
+    }
+    if let Some(credentials) = credentials {
+        sdk = sdk.credentials_provider(credentials);
+    }
+    if !has_timeouts {
+        sdk = sdk.timeout_config(timeouts(config));
+    }
+    sdk.build()
+}
+
+fn require_region(region: Option<&Region>) -> Result<()> {
+    match region {
+        Some(_) => Ok(()),
+        None => Err(Error::new(
+            ErrorKind::Config,
+            "no region: set region in the configuration, AWS_REGION, or the region of the profile",
+        )),
+    }
+}

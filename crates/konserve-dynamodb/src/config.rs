@@ -1,0 +1,250 @@
+//! The configuration of a store on DynamoDB.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use konserve_core::{Error, ErrorKind, Result};
+use serde::Deserialize;
+
+/// Which table a store lives in, and how to reach it.
+///
+/// Read with `serde` from any format; unknown fields are refused. What is left out comes from the default chains of the
+/// AWS SDK (environment, profile, container, instance) or from the defaults named here. `Debug` shows no secret.
+///
+/// ```
+/// use konserve_dynamodb::{Billing, DynamoConfig};
+///
+/// let mut config = DynamoConfig::new("orders");
+/// config.region = Some("us-west-1".into());
+/// config.namespace = Some("staging".into());
+/// assert_eq!(config.billing, Billing::OnDemand);
+/// assert!(config.validate().is_ok());
+///
+/// config.secret_access_key = Some("xyzzy".into());
+/// assert!(!format!("{config:?}").contains("xyzzy"));
+/// assert!(config.validate().is_err(), "a secret key without its id");
+/// ```
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DynamoConfig {
+    /// The name of the table (3 to 255 of `A-Z a-z 0-9 _ - .`), or its ARN.
+    pub table: String,
+    /// Lets several stores share one table: 1 to 128 of `A-Z a-z 0-9 _ - .`.
+    ///
+    /// Without a namespace the store *is* the table: deleting the store drops the table with everything in it, the
+    /// stores of all namespaces included. With one, creating, testing and deleting concern the items of the namespace.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// The AWS region. Default: `AWS_REGION`, then the profile, then the instance.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The URL of the endpoint, for local engines and private links. Default: the region's.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Explicit credentials; both this and `secret_access_key`, or neither.
+    #[serde(default)]
+    pub access_key_id: Option<String>,
+    /// Explicit credentials; both this and `access_key_id`, or neither.
+    #[serde(default)]
+    pub secret_access_key: Option<String>,
+    /// The session token that belongs to temporary explicit credentials.
+    #[serde(default)]
+    pub session_token: Option<String>,
+    /// The profile of the AWS configuration files to take region and credentials from.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// How a table that is created here is paid for. Says nothing about a table that exists.
+    #[serde(default)]
+    pub billing: Billing,
+    /// Whether a table that is created here refuses to be deleted. Says nothing about a table that exists.
+    #[serde(default)]
+    pub deletion_protection: bool,
+    /// Whether connecting creates the store when it is missing: the table, and the mark of the namespace. Default: yes.
+    #[serde(default = "yes")]
+    pub create_table: bool,
+    /// The table is somebody else's business: no request is ever made about the table, only about items in it, so that
+    /// no rights on the table are needed. The store then has a mark of its own in the table, with or without a
+    /// namespace, and deleting the store deletes its items.
+    #[serde(default)]
+    pub managed_table: bool,
+    /// Milliseconds to wait for a connection to the endpoint. Default: 3,100.
+    #[serde(default = "connect_timeout_ms")]
+    pub connect_timeout_ms: u64,
+    /// Milliseconds that one attempt of one request may take. Default: 10,000.
+    #[serde(default = "attempt_timeout_ms")]
+    pub attempt_timeout_ms: u64,
+    /// Milliseconds that one request may take with all its attempts. Default: 30,000.
+    #[serde(default = "request_timeout_ms")]
+    pub request_timeout_ms: u64,
+    /// Milliseconds to wait for a table to be created or deleted. Default: 120,000.
+    #[serde(default = "table_timeout_ms")]
+    pub table_timeout_ms: u64,
+}
+
+/// How a table is paid for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Billing {
+    /// For each request.
+    #[default]
+    OnDemand,
+    /// For capacity that is reserved by the hour, whether used or not.
+    Provisioned {
+        /// Read capacity units for each second.
+        read: NonZeroU32,
+        /// Write capacity units for each second.
+        write: NonZeroU32,
+    },
+}
+
+const LONGEST_NAMESPACE: usize = 128;
+
+fn yes() -> bool {
+    true
+}
+
+fn connect_timeout_ms() -> u64 {
+    3_100
+}
+
+fn attempt_timeout_ms() -> u64 {
+    10_000
+}
+
+fn request_timeout_ms() -> u64 {
+    30_000
+}
+
+fn table_timeout_ms() -> u64 {
+    120_000
+}
+
+impl DynamoConfig {
+    /// A store that is the table of this name, reached with what the default chains of the AWS SDK provide.
+    pub fn new(table: impl Into<String>) -> Self {
+        Self {
+            table: table.into(),
+            namespace: None,
+            region: None,
+            endpoint: None,
+            access_key_id: None,
+            secret_access_key: None,
+            session_token: None,
+            profile: None,
+            billing: Billing::default(),
+            deletion_protection: false,
+            create_table: yes(),
+            managed_table: false,
+            connect_timeout_ms: connect_timeout_ms(),
+            attempt_timeout_ms: attempt_timeout_ms(),
+            request_timeout_ms: request_timeout_ms(),
+            table_timeout_ms: table_timeout_ms(),
+        }
+    }
+
+    /// Checks what can be checked without a request.
+    ///
+    /// # Errors
+    ///
+    /// `config`, naming the field and what it must be.
+    pub fn validate(&self) -> Result<()> {
+        let name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        let arn = self.table.starts_with("arn:") && self.table.len() <= 1024;
+        let named = name(&self.table) && (3..=255).contains(&self.table.len());
+        if !(arn || named) {
+            return refuse("table: 3 to 255 letters, digits, `_`, `-` and `.`, or an ARN".into());
+        }
+        if let Some(namespace) = &self.namespace
+            && !(name(namespace) && (1..=LONGEST_NAMESPACE).contains(&namespace.len()))
+        {
+            return refuse(format!(
+                "namespace: 1 to {LONGEST_NAMESPACE} letters, digits, `_`, `-` and `.`"
+            ));
+        }
+        if let Some(endpoint) = &self.endpoint
+            && !["http://", "https://"]
+                .iter()
+                .any(|scheme| endpoint.len() > scheme.len() && endpoint.starts_with(scheme))
+        {
+            return refuse("endpoint: a URL that begins with http:// or https://".into());
+        }
+        if self.access_key_id.is_some() != self.secret_access_key.is_some() {
+            return refuse("access_key_id and secret_access_key: both or neither".into());
+        }
+        if self.session_token.is_some() && self.access_key_id.is_none() {
+            return refuse("session_token: only with access_key_id and secret_access_key".into());
+        }
+        if self.managed_table && (self.billing != Billing::OnDemand || self.deletion_protection) {
+            return refuse(
+                "billing and deletion_protection: not with managed_table, which never creates a table".into(),
+            );
+        }
+        for (field, value) in [
+            ("connect_timeout_ms", self.connect_timeout_ms),
+            ("attempt_timeout_ms", self.attempt_timeout_ms),
+            ("request_timeout_ms", self.request_timeout_ms),
+            ("table_timeout_ms", self.table_timeout_ms),
+        ] {
+            if value == 0 {
+                return refuse(format!("{field}: at least 1"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the store is the whole table, and not marked items in it.
+    pub(crate) fn is_whole_table(&self) -> bool {
+        self.namespace.is_none() && !self.managed_table
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    pub(crate) fn table_timeout(&self) -> Duration {
+        Duration::from_millis(self.table_timeout_ms)
+    }
+}
+
+impl fmt::Debug for DynamoConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "<hidden>");
+        f.debug_struct("DynamoConfig")
+            .field("table", &self.table)
+            .field("namespace", &self.namespace)
+            .field("region", &self.region)
+            .field("endpoint", &self.endpoint.as_deref().map(without_userinfo))
+            .field("access_key_id", &hidden(&self.access_key_id))
+            .field("secret_access_key", &hidden(&self.secret_access_key))
+            .field("session_token", &hidden(&self.session_token))
+            .field("profile", &self.profile)
+            .field("billing", &self.billing)
+            .field("deletion_protection", &self.deletion_protection)
+            .field("create_table", &self.create_table)
+            .field("managed_table", &self.managed_table)
+            .field("connect_timeout_ms", &self.connect_timeout_ms)
+            .field("attempt_timeout_ms", &self.attempt_timeout_ms)
+            .field("request_timeout_ms", &self.request_timeout_ms)
+            .field("table_timeout_ms", &self.table_timeout_ms)
+            .finish()
+    }
+}
+
+fn refuse(message: String) -> Result<()> {
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+/// A URL can carry a password before its host.
+fn without_userinfo(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let host_at = rest[..rest.find('/').unwrap_or(rest.len())]
+                .rfind('@')
+                .map_or(0, |at| at + 1);
+            format!("{scheme}://{}", &rest[host_at..])
+        }
+        None => url.to_owned(),
+    }
+}

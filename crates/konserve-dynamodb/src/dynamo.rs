@@ -1,0 +1,157 @@
+//! The engine: a handle on a store in DynamoDB.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use konserve_core::backend::{
+    Address, Backend, Capabilities, Committed, Durability, Item, Listing, Mutation, Occupant, Purge, Reach, Read,
+    RowQuery, Space, TransactionLimits, When, Written,
+};
+use konserve_core::{Result, Rev};
+
+use crate::builder::DynamoDbBuilder;
+use crate::config::DynamoConfig;
+use crate::connection::{Connection, Slot};
+use crate::layout::{ITEM_LIMIT, TRANSACTION_BYTES, TRANSACTION_ITEMS};
+use crate::pages;
+
+/// A store in Amazon DynamoDB, as an engine of konserve.
+///
+/// # Requests
+///
+/// | method | requests |
+/// |---|---|
+/// | `read` | 1 `GetItem` |
+/// | `read_many` | 1 `BatchGetItem` for each 100 addresses and each 16 MB |
+/// | `write`, `remove` | 1 `UpdateItem` |
+/// | `commit` | 1 `TransactWriteItems` |
+/// | `purge` | 1 `BatchWriteItem` for each 25 rows, 1 `DeleteItem` for each tombstone |
+/// | `rows` | 1 `Query` for each 1 MB, filtered tombstones included |
+/// | `list` | 1 `Scan` for each 1 MB of the table, other stores and other spaces included |
+///
+/// # Outcomes
+///
+/// A mutation is sent once. `unknown_outcome` says that the answer was lost; every other error says that nothing was
+/// changed. Reads are repeated by the SDK within the configured time.
+#[derive(Debug)]
+pub struct DynamoDb {
+    slot: Slot,
+    capabilities: Capabilities,
+    table: String,
+    namespace: Option<String>,
+}
+
+impl DynamoDb {
+    /// Settings beyond the configuration: a client, credentials, a clock.
+    pub fn builder(config: DynamoConfig) -> DynamoDbBuilder {
+        DynamoDbBuilder::new(config)
+    }
+
+    /// Creates a store; see [`DynamoDbBuilder::create`].
+    ///
+    /// # Errors
+    ///
+    /// `already_exists` when there is one, and as [`connect`](Self::connect).
+    pub async fn create(config: DynamoConfig) -> Result<Self> {
+        Self::builder(config).create().await
+    }
+
+    /// Opens a store, creating it when it is missing unless told not to; see [`DynamoDbBuilder::connect`].
+    ///
+    /// # Errors
+    ///
+    /// `not_found`, `config`, `denied`, `unavailable`, `throttled`.
+    pub async fn connect(config: DynamoConfig) -> Result<Self> {
+        Self::builder(config).connect().await
+    }
+
+    /// Whether there is such a store; see [`DynamoDbBuilder::exists`].
+    ///
+    /// # Errors
+    ///
+    /// `config`, `denied`, `unavailable`, `throttled`.
+    pub async fn exists(config: DynamoConfig) -> Result<bool> {
+        Self::builder(config).exists().await
+    }
+
+    /// Deletes a store with everything in it; see [`DynamoDbBuilder::delete`].
+    ///
+    /// # Errors
+    ///
+    /// `not_found` when there is none, and as [`connect`](Self::connect).
+    pub async fn delete(config: DynamoConfig) -> Result<()> {
+        Self::builder(config).delete().await
+    }
+
+    /// The name of the table.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The namespace in the table.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    pub(crate) fn new(connection: Connection, config: &DynamoConfig) -> Self {
+        let capabilities = Capabilities::new(Reach::Everywhere, Durability::Replicated)
+            .with_transactions(TransactionLimits {
+                items: TRANSACTION_ITEMS,
+                bytes: TRANSACTION_BYTES,
+            })
+            .with_item_limit(ITEM_LIMIT)
+            .with_longest_partition(connection.layout.longest_partition());
+        Self {
+            slot: Slot::new(connection),
+            capabilities,
+            table: config.table.clone(),
+            namespace: config.namespace.clone(),
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Backend for DynamoDb {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
+        self.slot.get()?.read(at, how).await
+    }
+
+    async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+        self.slot.get()?.read_many(at, how).await
+    }
+
+    async fn write(&self, at: &Address, item: Item, when: When) -> Result<Written> {
+        self.slot.get()?.write(at, item, when).await
+    }
+
+    async fn remove(&self, at: &Address, rev: Rev, when: When) -> Result<Written> {
+        self.slot.get()?.remove(at, rev, when).await
+    }
+
+    async fn commit(&self, all: Vec<Mutation>) -> Result<Committed> {
+        self.slot.get()?.commit(all).await
+    }
+
+    async fn purge(&self, what: &[Purge]) -> Result<()> {
+        self.slot.get()?.purge(what).await
+    }
+
+    fn rows(&self, query: RowQuery) -> BoxStream<'static, Result<(u64, Item)>> {
+        pages::rows(self.slot.clone(), query)
+    }
+
+    fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
+        pages::list(self.slot.clone(), space, how)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.slot.close();
+        Ok(())
+    }
+}

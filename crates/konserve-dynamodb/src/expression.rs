@@ -1,0 +1,171 @@
+//! Mutations and conditions in DynamoDB's language.
+//!
+//! Every mutation of every space, alone or in a transaction, is one shape of update: it copies the stored revisions on
+//! (all right-hand sides see the item as it was), sets what it means to keep and removes every other attribute of the
+//! layout. So nothing of the predecessor survives but its revisions, which later tell whether a write whose answer was
+//! lost had been applied.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use konserve_core::backend::{Address, Item, Mutation, Space, When};
+use konserve_core::{Instant, Result, Rev};
+use std::time::Duration;
+
+use crate::layout::{self, Attributes, Layout};
+
+/// How long after a removal or an expiry the table's own expiry may erase what is left: longer than any request that
+/// could still be on its way can live.
+const ERASE_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// Sets the revision and copies the stored ones on.
+const SHIFT: &str = "SET r = :r, r1 = if_not_exists(r, :none), r2 = if_not_exists(r1, :none), \
+                     r3 = if_not_exists(r2, :none), r4 = if_not_exists(r3, :none)";
+
+/// Holds for items that are not expired: the filter of reads.
+pub(crate) const LIVE: &str = "attribute_exists(m) AND (attribute_not_exists(x) OR x > :now)";
+
+/// Holds for what may be erased as the tombstone of a revision.
+pub(crate) const TOMBSTONE_OF: &str = "r = :is AND (attribute_not_exists(m) OR x <= :now)";
+
+/// A write or a removal.
+#[derive(Debug)]
+pub(crate) struct Update {
+    pub(crate) key: Attributes,
+    pub(crate) update: String,
+    pub(crate) condition: &'static str,
+    pub(crate) values: HashMap<String, AttributeValue>,
+}
+
+/// A condition alone.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) key: Attributes,
+    pub(crate) condition: &'static str,
+    pub(crate) values: HashMap<String, AttributeValue>,
+}
+
+/// One action of a request.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Update(Update),
+    /// `None` for a condition that a check cannot have.
+    Check(Option<Check>),
+}
+
+impl Action {
+    /// What a mutation is in DynamoDB's language, at this instant of the engine's clock.
+    pub(crate) fn new(layout: &Layout, mutation: Mutation, now: Instant) -> Result<Self> {
+        Ok(match mutation {
+            Mutation::Write { at, item, when } => Self::Update(write(layout, &at, item, when, now)?),
+            Mutation::Remove { at, rev, when } => Self::Update(remove(layout, &at, rev, when, now)?),
+            Mutation::Check { at, when } => Self::Check(check(layout, &at, when, now)?),
+        })
+    }
+}
+
+/// Values for `:now`.
+pub(crate) fn now_value(now: Instant) -> AttributeValue {
+    layout::decimal(now.as_nanos())
+}
+
+fn write(layout: &Layout, at: &Address, item: Item, when: When, now: Instant) -> Result<Update> {
+    let shard = (at.space == Space::Document).then(|| layout.listing_shard(at.space, &at.partition));
+    let kept = [
+        ("m", Some(layout::binary(item.meta))),
+        ("b", item.body.map(layout::binary)),
+        ("c", Some(layout::decimal(item.created.as_millis()))),
+        ("p", item.pinned.then_some(AttributeValue::Bool(true))),
+        ("x", item.expires.map(|at| layout::decimal(at.as_nanos()))),
+        ("t", item.expires.map(erasable)),
+        ("l", shard),
+    ];
+    update(layout.key(at)?, item.rev, kept, when, now)
+}
+
+fn remove(layout: &Layout, at: &Address, rev: Rev, when: When, now: Instant) -> Result<Update> {
+    // From the revision and not from the clock, so that the same removal is the same request.
+    let erasable = erasable(rev.instant());
+    let kept = ["m", "b", "c", "p", "x", "l"].map(|name| (name, None));
+    let [m, b, c, p, x, l] = kept;
+    update(
+        layout.key(at)?,
+        rev,
+        [m, b, c, p, x, ("t", Some(erasable)), l],
+        when,
+        now,
+    )
+}
+
+fn update(
+    key: Attributes,
+    rev: Rev,
+    attributes: [(&str, Option<AttributeValue>); 7],
+    when: When,
+    now: Instant,
+) -> Result<Update> {
+    let mut values = HashMap::from([
+        (":r".to_owned(), layout::revision(rev)),
+        (
+            ":none".to_owned(),
+            AttributeValue::B(Blob::from_maybe_shared(Bytes::new())),
+        ),
+        (":now".to_owned(), now_value(now)),
+    ]);
+    let mut update = String::with_capacity(256);
+    update.push_str(SHIFT);
+    let mut removed = String::new();
+    for (name, value) in attributes {
+        match value {
+            Some(value) => {
+                update.push_str(&format!(", {name} = :{name}"));
+                values.insert(format!(":{name}"), value);
+            }
+            None => {
+                removed.push_str(if removed.is_empty() { " REMOVE " } else { ", " });
+                removed.push_str(name);
+            }
+        }
+    }
+    update.push_str(&removed);
+    let condition = match when {
+        When::Always => "attribute_not_exists(pk) OR (r <> :r AND (attribute_not_exists(p) OR x <= :now))",
+        When::Absent => "attribute_not_exists(pk) OR (r < :r AND (attribute_not_exists(m) OR x <= :now))",
+        When::Exists => {
+            "r < :r AND attribute_not_exists(p) AND attribute_exists(m) AND (attribute_not_exists(x) OR x > :now)"
+        }
+        When::Matches(is) => {
+            values.insert(":is".to_owned(), layout::revision(is));
+            "r = :is AND r < :r AND attribute_exists(m) AND (attribute_not_exists(x) OR x > :now)"
+        }
+        When::Newer => "attribute_not_exists(pk) OR (r < :r AND (attribute_not_exists(p) OR x <= :now))",
+    };
+    Ok(Update {
+        key,
+        update,
+        condition,
+        values,
+    })
+}
+
+fn check(layout: &Layout, at: &Address, when: When, now: Instant) -> Result<Option<Check>> {
+    let mut values = HashMap::from([(":now".to_owned(), now_value(now))]);
+    let condition = match when {
+        When::Absent => "attribute_not_exists(m) OR x <= :now",
+        When::Exists => LIVE,
+        When::Matches(is) => {
+            values.insert(":is".to_owned(), layout::revision(is));
+            "r = :is AND attribute_exists(m) AND (attribute_not_exists(x) OR x > :now)"
+        }
+        When::Always | When::Newer => return Ok(None),
+    };
+    let key = layout.key(at)?;
+    Ok(Some(Check { key, condition, values }))
+}
+
+/// The second from which on the table's own expiry may erase what ended at this instant.
+fn erasable(end: Instant) -> AttributeValue {
+    layout::decimal((end + ERASE_AFTER).as_millis().div_euclid(1000) + 1)
+}

@@ -1,0 +1,213 @@
+//! Reading items whose addresses are not known: every page of queries and scans.
+
+use std::collections::VecDeque;
+
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use futures::stream::{self, BoxStream, StreamExt};
+use konserve_core::Result;
+use konserve_core::backend::{Address, Item, Listing, Occupant, Order, RowQuery, Space};
+
+use crate::connection::{Connection, Slot, projection};
+use crate::expression::{self, LIVE};
+use crate::layout::{self, Attributes};
+
+/// What one page brought, and where the next one starts; `None` after the last.
+struct Page<T> {
+    items: Vec<T>,
+    next: Option<Attributes>,
+}
+
+/// What is left of a stream of pages.
+struct Pages<Q, T> {
+    slot: Slot,
+    query: Q,
+    ready: VecDeque<T>,
+    /// Where the next page starts: the outer `None` when there is no next page.
+    next: Option<Option<Attributes>>,
+    /// How many more items to deliver.
+    left: Option<usize>,
+}
+
+/// The items of one partition, ordered by row.
+pub(crate) fn rows(slot: Slot, query: RowQuery) -> BoxStream<'static, Result<(u64, Item)>> {
+    if query.range.is_empty() || query.limit == Some(0) {
+        return stream::empty().boxed();
+    }
+    let pages = Pages {
+        slot,
+        left: query.limit,
+        query,
+        ready: VecDeque::new(),
+        next: Some(None),
+    };
+    stream::try_unfold(pages, |mut pages| async move {
+        loop {
+            if let Some(row) = pages.take() {
+                return Ok(Some((row, pages)));
+            }
+            let Some(start) = pages.next.take() else {
+                return Ok(None);
+            };
+            let page = pages.slot.get()?.query(&pages.query, pages.left, start).await?;
+            pages.fill(page);
+        }
+    })
+    .boxed()
+}
+
+/// Everything in one space.
+pub(crate) fn list(slot: Slot, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
+    let pages = Pages {
+        slot,
+        query: (space, how),
+        ready: VecDeque::new(),
+        next: Some(None),
+        left: None,
+    };
+    stream::try_unfold(pages, |mut pages| async move {
+        loop {
+            if let Some(occupant) = pages.take() {
+                return Ok(Some((occupant, pages)));
+            }
+            let Some(start) = pages.next.take() else {
+                return Ok(None);
+            };
+            let connection = pages.slot.get()?;
+            let (space, how) = &pages.query;
+            let start = match (start, &how.after) {
+                (None, Some(after)) => Some(connection.layout.key(after)?),
+                (start, _) => start,
+            };
+            let page = connection.scan(*space, how, start).await?;
+            pages.fill(page);
+        }
+    })
+    .boxed()
+}
+
+impl<Q, T> Pages<Q, T> {
+    fn take(&mut self) -> Option<T> {
+        match &mut self.left {
+            Some(0) => return None,
+            Some(left) if !self.ready.is_empty() => *left -= 1,
+            _ => {}
+        }
+        self.ready.pop_front()
+    }
+
+    fn fill(&mut self, page: Page<T>) {
+        self.ready = page.items.into();
+        let is_enough = self.left.is_some_and(|left| left <= self.ready.len());
+        self.next = match is_enough {
+            true => None,
+            false => page.next.map(Some),
+        };
+    }
+}
+
+impl Connection {
+    async fn query(
+        &self,
+        query: &RowQuery,
+        limit: Option<usize>,
+        start: Option<Attributes>,
+    ) -> Result<Page<(u64, Item)>> {
+        let request = self.reads("Query");
+        let pk = self.layout.partition_key(query.space, &query.partition)?;
+        let now = self.now();
+        let output = self
+            .client
+            .query()
+            .table_name(request.table)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .filter_expression(LIVE)
+            .expression_attribute_values(":pk", aws_sdk_dynamodb::types::AttributeValue::S(pk))
+            .expression_attribute_values(":first", layout::decimal(query.range.start()))
+            .expression_attribute_values(":last", layout::decimal(query.range.end()))
+            .expression_attribute_values(":now", expression::now_value(now))
+            .scan_index_forward(query.order == Order::Ascending)
+            .consistent_read(query.how.strong)
+            .set_projection_expression(projection(query.how))
+            .set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)))
+            .set_exclusive_start_key(start)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| request.failed(error))?;
+        request.log(output.consumed_capacity());
+        let mut items = Vec::new();
+        for attributes in output.items.into_iter().flatten() {
+            let row = layout::row(&attributes)?;
+            if let Occupant::Item(item) = self.occupant(attributes, now)? {
+                items.push((row, item));
+            }
+        }
+        let next = some_key(output.last_evaluated_key);
+        Ok(Page { items, next })
+    }
+
+    async fn scan(&self, space: Space, how: &Listing, start: Option<Attributes>) -> Result<Page<(Address, Occupant)>> {
+        let request = self.reads("Scan");
+        let now = self.now();
+        let prefix = aws_sdk_dynamodb::types::AttributeValue::S(self.layout.space_prefix(space));
+        let mut scan = self
+            .client
+            .scan()
+            .table_name(request.table)
+            .expression_attribute_values(":prefix", prefix)
+            .consistent_read(how.how.strong)
+            .set_projection_expression(projection(how.how))
+            .set_exclusive_start_key(start)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        scan = match how.tombstones {
+            true => scan.filter_expression("begins_with(pk, :prefix)"),
+            false => scan
+                .filter_expression(format!("begins_with(pk, :prefix) AND {LIVE}"))
+                .expression_attribute_values(":now", expression::now_value(now)),
+        };
+        let output = scan.send().await.map_err(|error| request.failed(error))?;
+        request.log(output.consumed_capacity());
+        let mut items = Vec::new();
+        for attributes in output.items.into_iter().flatten() {
+            let address = self.layout.address(&attributes)?;
+            let occupant = self.occupant(attributes, now)?;
+            if how.tombstones || occupant.item().is_some() {
+                items.push((address, occupant));
+            }
+        }
+        let next = some_key(output.last_evaluated_key);
+        Ok(Page { items, next })
+    }
+
+    /// The keys of everything that the store has in the table but for its mark, one page.
+    pub(crate) async fn keys_of_store(
+        &self,
+        start: Option<Attributes>,
+    ) -> Result<(Vec<Attributes>, Option<Attributes>)> {
+        let request = self.reads("Scan");
+        let prefix = aws_sdk_dynamodb::types::AttributeValue::S(self.layout.prefix().to_owned());
+        let output = self
+            .client
+            .scan()
+            .table_name(request.table)
+            .filter_expression("begins_with(pk, :prefix)")
+            .expression_attribute_values(":prefix", prefix)
+            .consistent_read(true)
+            .projection_expression("pk, sk")
+            .set_exclusive_start_key(start)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| request.failed(error))?;
+        request.log(output.consumed_capacity());
+        let mark = self.layout.mark();
+        let keys = output.items.into_iter().flatten();
+        let keys = keys.filter(|key| key.get("pk") != mark.get("pk")).collect();
+        Ok((keys, some_key(output.last_evaluated_key)))
+    }
+}
+
+/// Some engines end with an empty key instead of none.
+fn some_key(key: Option<Attributes>) -> Option<Attributes> {
+    key.filter(|key| !key.is_empty())
+}

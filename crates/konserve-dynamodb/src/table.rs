@@ -1,0 +1,373 @@
+//! The table and the store in it: created, opened, looked for, deleted.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
+    ReturnConsumedCapacity, ScalarAttributeType, TableDescription, TableStatus,
+};
+use konserve_core::{Error, ErrorKind, Outcome, Result};
+
+use crate::config::{Billing, DynamoConfig};
+use crate::connection::{Connection, once};
+use crate::layout;
+
+/// The version of the layout that this crate writes, and the highest that it reads.
+const LAYOUT_VERSION: u32 = 1;
+
+const KEYS: [(&str, KeyType, ScalarAttributeType); 2] = [
+    ("pk", KeyType::Hash, ScalarAttributeType::S),
+    ("sk", KeyType::Range, ScalarAttributeType::N),
+];
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+impl Connection {
+    /// Creates the store; `already_exists` if there is one.
+    pub(crate) async fn create_store(&self, config: &DynamoConfig) -> Result<()> {
+        let exists = || {
+            let name = config.namespace.as_deref().unwrap_or(&config.table);
+            Error::new(ErrorKind::AlreadyExists, format!("there is a store {name}"))
+        };
+        if config.is_whole_table() {
+            let mut wait = Wait::new(config);
+            loop {
+                match self.describe().await? {
+                    Some(table) if table.table_status() == Some(&TableStatus::Deleting) => {
+                        wait.pause("DELETING").await?
+                    }
+                    Some(_) => return Err(exists()),
+                    None if self.create_table(config).await? => return self.usable(config, Missing::Wait).await,
+                    None => wait.pause("being changed").await?,
+                }
+            }
+        }
+        if !config.managed_table {
+            self.usable(config, Missing::by(config)).await?;
+        }
+        match self.mark().await? {
+            true => Ok(()),
+            false => Err(exists()),
+        }
+    }
+
+    /// Opens the store; creates it when it is missing and the configuration allows it.
+    pub(crate) async fn open_store(&self, config: &DynamoConfig) -> Result<()> {
+        if !config.managed_table {
+            self.usable(config, Missing::by(config)).await?;
+        }
+        if config.is_whole_table() || self.is_marked().await? {
+            return Ok(());
+        }
+        if !config.create_table {
+            return Err(no_store(config));
+        }
+        // Somebody else may have been faster, which is as good.
+        self.mark().await.map(|_| ())
+    }
+
+    /// Whether there is such a store.
+    pub(crate) async fn store_exists(&self, config: &DynamoConfig) -> Result<bool> {
+        if config.is_whole_table() {
+            return self.is_present(config).await;
+        }
+        match self.is_marked().await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            answer => answer,
+        }
+    }
+
+    /// Deletes the store; `not_found` if there is none.
+    pub(crate) async fn delete_store(&self, config: &DynamoConfig) -> Result<()> {
+        if !self.store_exists(config).await? {
+            return Err(no_store(config));
+        }
+        if config.is_whole_table() {
+            return self.drop_table(config).await;
+        }
+        let mut start = None;
+        loop {
+            let (keys, next) = self.keys_of_store(start).await?;
+            self.erase(keys).await?;
+            start = next;
+            if start.is_none() {
+                break;
+            }
+        }
+        // Last, so that a deletion that was interrupted can be repeated.
+        self.erase(vec![self.layout.mark()]).await
+    }
+
+    /// Whether the table is there, and not about to go.
+    async fn is_present(&self, config: &DynamoConfig) -> Result<bool> {
+        match self.describe().await? {
+            Some(table) if table.table_status() != Some(&TableStatus::Deleting) => {
+                check_keys(config, &table)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Waits until the table can be used.
+    async fn usable(&self, config: &DynamoConfig, missing: Missing) -> Result<()> {
+        let mut wait = Wait::new(config);
+        loop {
+            let state = match self.describe().await? {
+                None => match missing {
+                    Missing::Refuse => {
+                        let message = format!("there is no table {}", config.table);
+                        return Err(Error::new(ErrorKind::NotFound, message));
+                    }
+                    Missing::Wait => "not to be seen",
+                    Missing::Create => match self.create_table(config).await {
+                        Ok(true) => continue,
+                        // Another creator was faster, or the answer was lost: the next look tells.
+                        Ok(false) => "being changed",
+                        Err(error) if error.outcome() == Outcome::Unknown => "not to be seen",
+                        Err(error) => return Err(error),
+                    },
+                }
+                .to_owned(),
+                Some(table) => match table.table_status() {
+                    Some(TableStatus::Active | TableStatus::Updating) => return check_keys(config, &table),
+                    Some(status @ (TableStatus::Creating | TableStatus::Deleting)) => status.as_str().to_owned(),
+                    status => {
+                        let status = status.map_or("without a status", TableStatus::as_str);
+                        let message = format!("table {} is {status} and cannot be used", config.table);
+                        return Err(Error::new(ErrorKind::Config, message));
+                    }
+                },
+            };
+            wait.pause(&state).await?;
+        }
+    }
+
+    async fn drop_table(&self, config: &DynamoConfig) -> Result<()> {
+        let mut wait = Wait::new(config);
+        let mut asked = None;
+        loop {
+            let state = match self.describe().await? {
+                None => return Ok(()),
+                // Somebody has already made a new one of this name.
+                Some(table) if asked.as_ref().is_some_and(|id| *id != table.table_id) => return Ok(()),
+                Some(table) if table.deletion_protection_enabled() == Some(true) => {
+                    let message = format!("table {} is protected against deletion", config.table);
+                    return Err(Error::new(ErrorKind::Denied, message));
+                }
+                Some(table) => match table.table_status() {
+                    Some(TableStatus::Active) if asked.is_none() && self.delete_table().await? => {
+                        asked = Some(table.table_id);
+                        continue;
+                    }
+                    status => status.map_or("there", TableStatus::as_str).to_owned(),
+                },
+            };
+            wait.pause(&state).await?;
+        }
+    }
+
+    async fn describe(&self) -> Result<Option<TableDescription>> {
+        let request = self.reads("DescribeTable");
+        match self.client.describe_table().table_name(request.table).send().await {
+            Ok(output) => {
+                request.log([]);
+                Ok(output.table)
+            }
+            Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => Ok(None),
+            Err(error) => Err(request.failed(error)),
+        }
+    }
+
+    /// Asks for the table; `false` when there is one.
+    async fn create_table(&self, config: &DynamoConfig) -> Result<bool> {
+        let request = self.mutates("CreateTable");
+        let incomplete = |error| {
+            request
+                .error(ErrorKind::Config, "incomplete settings")
+                .with_source(error)
+        };
+        let mut create = self
+            .client
+            .create_table()
+            .table_name(request.table)
+            .set_deletion_protection_enabled(config.deletion_protection.then_some(true));
+        for (name, role, scalar) in KEYS {
+            let key = KeySchemaElement::builder().attribute_name(name).key_type(role).build();
+            let attribute = AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(scalar)
+                .build();
+            create = create
+                .key_schema(key.map_err(incomplete)?)
+                .attribute_definitions(attribute.map_err(incomplete)?);
+        }
+        create = match config.billing {
+            Billing::OnDemand => create.billing_mode(BillingMode::PayPerRequest),
+            Billing::Provisioned { read, write } => {
+                create.billing_mode(BillingMode::Provisioned).provisioned_throughput(
+                    ProvisionedThroughput::builder()
+                        .read_capacity_units(i64::from(read.get()))
+                        .write_capacity_units(i64::from(write.get()))
+                        .build()
+                        .map_err(incomplete)?,
+                )
+            }
+        };
+        match create.customize().config_override(once()).send().await {
+            Ok(_) => {
+                request.log([]);
+                Ok(true)
+            }
+            Err(SdkError::ServiceError(context)) if context.err().is_resource_in_use_exception() => Ok(false),
+            Err(error) => Err(request.failed(error)),
+        }
+    }
+
+    /// Asks for the end of the table; `false` when it is being changed and the question must wait.
+    async fn delete_table(&self) -> Result<bool> {
+        let request = self.mutates("DeleteTable");
+        let delete = self.client.delete_table().table_name(request.table);
+        match delete.customize().config_override(once()).send().await {
+            Ok(_) => {
+                request.log([]);
+                Ok(true)
+            }
+            Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => Ok(true),
+            Err(SdkError::ServiceError(context)) if context.err().is_resource_in_use_exception() => Ok(false),
+            Err(error) => Err(request.failed(error)),
+        }
+    }
+
+    async fn is_marked(&self) -> Result<bool> {
+        let Some(mark) = self.get(self.layout.mark(), true, None).await? else {
+            return Ok(false);
+        };
+        let version = mark.get("v").and_then(|version| version.as_n().ok());
+        match version.and_then(|version| version.parse::<u32>().ok()) {
+            Some(version) if version <= LAYOUT_VERSION => Ok(true),
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the store in table {} has a layout that this version does not know",
+                    self.layout.table()
+                ),
+            )),
+        }
+    }
+
+    /// Puts the mark of the store; `false` when there is one.
+    async fn mark(&self) -> Result<bool> {
+        let request = self.mutates("PutItem");
+        let answer = self
+            .client
+            .put_item()
+            .table_name(request.table)
+            .set_item(Some(self.layout.mark()))
+            .item("v", layout::decimal(LAYOUT_VERSION))
+            .item("c", AttributeValue::N(self.now().as_millis().to_string()))
+            .condition_expression("attribute_not_exists(pk)")
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .customize()
+            .config_override(once())
+            .send()
+            .await;
+        match answer {
+            Ok(output) => {
+                request.log(output.consumed_capacity());
+                Ok(true)
+            }
+            Err(SdkError::ServiceError(context)) if context.err().is_conditional_check_failed_exception() => {
+                request.log([]);
+                Ok(false)
+            }
+            Err(error) => Err(request.failed(error)),
+        }
+    }
+}
+
+/// What to do about a table that is missing.
+#[derive(Debug, Clone, Copy)]
+enum Missing {
+    Create,
+    /// It was created, and not every server of DynamoDB knows yet.
+    Wait,
+    Refuse,
+}
+
+impl Missing {
+    fn by(config: &DynamoConfig) -> Self {
+        match config.create_table {
+            true => Self::Create,
+            false => Self::Refuse,
+        }
+    }
+}
+
+/// Pauses that grow, up to the configured total.
+struct Wait<'a> {
+    config: &'a DynamoConfig,
+    next: Duration,
+    left: Duration,
+}
+
+impl<'a> Wait<'a> {
+    fn new(config: &'a DynamoConfig) -> Self {
+        Self {
+            config,
+            next: FIRST_PAUSE,
+            left: config.table_timeout(),
+        }
+    }
+
+    async fn pause(&mut self, state: &str) -> Result<()> {
+        if self.left.is_zero() {
+            let (table, waited) = (&self.config.table, self.config.table_timeout());
+            let message = format!("table {table} is still {state} after {waited:?}");
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        let pause = self.next.min(self.left);
+        tokio::time::sleep(pause).await;
+        self.left -= pause;
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+fn no_store(config: &DynamoConfig) -> Error {
+    let table = &config.table;
+    let message = match &config.namespace {
+        Some(namespace) => format!("there is no store {namespace} in table {table}"),
+        None => format!("there is no store {table}"),
+    };
+    Error::new(ErrorKind::NotFound, message)
+}
+
+/// Says what was found and what is needed when the keys are not those of the layout.
+fn check_keys(config: &DynamoConfig, table: &TableDescription) -> Result<()> {
+    let describe = |name: &str, role: &KeyType, scalar: &str| format!("{name} ({scalar}, {role})");
+    let found: Vec<String> = table
+        .key_schema()
+        .iter()
+        .map(|key| {
+            let definition = table.attribute_definitions().iter();
+            let scalar = definition
+                .filter(|definition| definition.attribute_name() == key.attribute_name())
+                .map(|definition| definition.attribute_type().as_str())
+                .next()
+                .unwrap_or("?");
+            describe(key.attribute_name(), key.key_type(), scalar)
+        })
+        .collect();
+    let needed = KEYS.map(|(name, role, scalar)| describe(name, &role, scalar.as_str()));
+    if found == needed {
+        return Ok(());
+    }
+    let (table, found, needed) = (&config.table, found.join(", "), needed.join(", "));
+    Err(Error::new(
+        ErrorKind::Config,
+        format!("table {table} has the keys {found}, but a store needs {needed}"),
+    ))
+}
