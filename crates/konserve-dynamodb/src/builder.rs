@@ -20,6 +20,9 @@ use crate::requests::RequestCounter;
 /// How often the SDK may send a request that changes nothing, or that can be repeated blindly. Mutations are sent once.
 const READ_ATTEMPTS: u32 = 4;
 
+/// The first pause between such attempts, at most. The SDK's own one second is made for slower services.
+const READ_BACKOFF: Duration = Duration::from_millis(50);
+
 /// A store on DynamoDB that is not there yet: settings, and what to do with them.
 ///
 /// Created by [`DynamoDb::builder`]. What is given here goes before the configuration.
@@ -200,7 +203,11 @@ fn timeouts(config: &DynamoConfig) -> TimeoutConfig {
 async fn load_sdk(config: &DynamoConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .timeout_config(timeouts(config))
-        .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS));
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(READ_ATTEMPTS)
+                .with_initial_backoff(READ_BACKOFF),
+        );
     if let Some(profile) = &config.profile {
         loader = loader.profile_name(profile);
     }

@@ -67,7 +67,9 @@ impl Request<'_> {
             SdkError::DispatchFailure(_) if never_connected(&error) => self
                 .error(ErrorKind::Unavailable, "no connection to the endpoint")
                 .with_source(Text::chain(&error)),
-            SdkError::TimeoutError(_) => self.unknown(ErrorKind::Unavailable, "no answer in time"),
+            SdkError::TimeoutError(_) => self
+                .unknown(ErrorKind::Unavailable, "no answer in time")
+                .with_source(Text::chain(&error)),
             SdkError::DispatchFailure(_) => self
                 .unknown(ErrorKind::Unavailable, "the connection failed before the answer came")
                 .with_source(Text::chain(&error)),

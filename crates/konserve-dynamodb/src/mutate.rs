@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
 };
 use konserve_core::backend::{Address, Committed, Item, Mutation, Occupant, Previous, Refusal, Space, When, Written};
 use konserve_core::{Error, ErrorKind, Instant, Result, Rev};
-use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::connection::{Connection, once};
 use crate::expression::{Action, Check, Update};
@@ -89,8 +89,11 @@ impl Connection {
     /// Several mutations as one.
     pub(crate) async fn commit(&self, all: Vec<Mutation>) -> Result<Committed> {
         check_commit(&all)?;
-        let (parts, now) = (Parts::of(&all), self.now());
-        let token = parts.token();
+        let revs: Vec<Option<Rev>> = all.iter().map(Mutation::rev).collect();
+        let now = self.now();
+        // For this very request, which holds the time: DynamoDB refuses a token that comes with another request. When
+        // the same mutations arrive in another call, it is their revisions that are recognised.
+        let token = Uuid::from_bytes(self.environment.random_id()).to_string();
         let mut items = Vec::with_capacity(all.len());
         for mutation in all {
             items.push(self.transact(Action::new(&self.layout, mutation, now)?)?);
@@ -100,7 +103,7 @@ impl Connection {
             .client
             .transact_write_items()
             .set_transact_items(Some(items))
-            .set_client_request_token(token)
+            .client_request_token(token)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .customize()
             .config_override(once())
@@ -116,7 +119,7 @@ impl Connection {
                 let TransactWriteItemsError::TransactionCanceledException(cancelled) = context.into_err() else {
                     return Err(request.error(ErrorKind::Conflict, "the transaction was cancelled"));
                 };
-                self.cancelled(request, &parts, cancelled.cancellation_reasons.unwrap_or_default(), now)
+                self.cancelled(request, &revs, cancelled.cancellation_reasons.unwrap_or_default(), now)
             }
             Err(error) => Err(request.failed(error)),
         }
@@ -126,7 +129,7 @@ impl Connection {
     fn cancelled(
         &self,
         request: Request<'_>,
-        parts: &Parts,
+        revs: &[Option<Rev>],
         reasons: Vec<CancellationReason>,
         now: Instant,
     ) -> Result<Committed> {
@@ -134,7 +137,7 @@ impl Connection {
         let mut obstacle = None;
         let mut is_hidden = false;
         for (index, reason) in reasons.into_iter().enumerate() {
-            let rev = parts.0.get(index).copied().flatten();
+            let rev = revs.get(index).copied().flatten();
             match reason.code.as_deref() {
                 None | Some("None") => {}
                 Some("ConditionalCheckFailed") => {
@@ -199,45 +202,16 @@ impl Connection {
 
     /// What a mutation that was applied replaced. What cannot be read must not make its success an error.
     fn previous(&self, attributes: Option<Attributes>, now: Instant) -> Previous {
-        match self.current(attributes, now) {
+        // Some engines answer with the bare key where nothing was.
+        let stored = attributes.filter(|attributes| attributes.keys().any(|name| name != "pk" && name != "sk"));
+        match self.current(stored, now) {
             Ok(occupant) => Previous::Known(occupant),
             Err(_) => Previous::Unknown,
         }
     }
 
     fn current(&self, attributes: Option<Attributes>, now: Instant) -> Result<Option<Occupant>> {
-        attributes
-            .filter(|attributes| !attributes.is_empty())
-            .map(|attributes| self.occupant(attributes, now))
-            .transpose()
-    }
-}
-
-/// The revisions that the parts of a commit store, none for checks.
-struct Parts(Vec<Option<Rev>>);
-
-impl Parts {
-    fn of(all: &[Mutation]) -> Self {
-        Self(all.iter().map(Mutation::rev).collect())
-    }
-
-    /// The same for the same revisions, so that DynamoDB recognises a repetition. None for checks alone, which may be
-    /// repeated.
-    fn token(&self) -> Option<String> {
-        let mut hash = Sha256::new();
-        let mut is_empty = true;
-        for rev in self.0.iter().flatten() {
-            hash.update(rev.to_bytes());
-            is_empty = false;
-        }
-        // At most 36 characters.
-        let digits = hash
-            .finalize()
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        (!is_empty).then_some(digits)
+        attributes.map(|attributes| self.occupant(attributes, now)).transpose()
     }
 }
 

@@ -1,0 +1,406 @@
+//! What errors mean: kinds by code, certain and unknown outcomes, and nothing secret in any text.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use konserve_core::backend::{Backend, Committed, Mutation, Previous, Read, Space, When, Written};
+use konserve_core::{Error, ErrorKind, Outcome};
+use konserve_dynamodb::{DynamoConfig, DynamoDb};
+
+use crate::support::{Engine, Reply, at, check_kind, document, item, put, rev};
+
+use ErrorKind::*;
+
+/// Status, code, kind for a read, and whether a mutation so answered was certainly not applied.
+const CODES: [(u16, &str, ErrorKind, bool); 27] = [
+    (400, "ProvisionedThroughputExceededException", Throttled, true),
+    (400, "ThrottlingException", Throttled, true),
+    (400, "RequestLimitExceeded", Throttled, true),
+    (400, "LimitExceededException", Throttled, true),
+    (400, "TransactionConflictException", Contended, true),
+    (400, "ReplicatedWriteConflictException", Contended, true),
+    (400, "ResourceNotFoundException", NotFound, true),
+    (400, "ResourceInUseException", Unavailable, true),
+    (400, "AccessDeniedException", Denied, true),
+    (400, "UnrecognizedClientException", Denied, true),
+    (400, "ExpiredTokenException", Denied, true),
+    (400, "InvalidSignatureException", Denied, true),
+    (403, "SomethingNew", Denied, true),
+    (400, "ItemCollectionSizeLimitExceededException", TooLarge, true),
+    (413, "", TooLarge, true),
+    (429, "", Throttled, true),
+    (400, "ValidationException", InvalidInput, true),
+    (400, "SerializationException", InvalidInput, true),
+    (400, "IdempotentParameterMismatchException", InvalidInput, true),
+    (400, "UnknownOperationException", Unsupported, true),
+    (400, "TransactionInProgressException", Unavailable, false),
+    (500, "InternalServerError", Unavailable, false),
+    (503, "ServiceUnavailable", Unavailable, false),
+    (503, "ThrottlingException", Throttled, false),
+    (502, "", Unavailable, false),
+    (500, "ConditionalCheckFailedException", Conflict, false),
+    (400, "InternalServerError", Unavailable, false),
+];
+
+#[tokio::test]
+async fn every_code_has_its_kind_and_its_outcome() {
+    let engine = Engine::start().await;
+    let (store, script) = engine.scripted().await;
+    for (status, code, kind, certain) in CODES {
+        if code != "ConditionalCheckFailedException" {
+            script.push(Reply::error("GetItem", status, code));
+            let error = check_kind(store.read(&document("a"), Read::STRONG).await, kind);
+            assert_eq!(error.outcome(), Outcome::NotApplied, "{code}");
+            assert_eq!(
+                error.is_retryable(),
+                matches!(kind, Throttled | Contended | Unavailable),
+                "{code}"
+            );
+            assert!(format!("{error}").contains("GetItem on table table"), "{error}");
+        }
+        let outcome = [Outcome::Unknown, Outcome::NotApplied][usize::from(certain)];
+        let kind = if certain { kind } else { UnknownOutcome };
+        if code != "ConditionalCheckFailedException" {
+            script.push(Reply::error("UpdateItem", status, code));
+            let error = check_kind(store.write(&document("a"), item(1), When::Newer).await, kind);
+            assert_eq!(error.outcome(), outcome, "{code}");
+        }
+        script.push(Reply::error("TransactWriteItems", status, code));
+        let commit = vec![put("a", item(1), When::Newer)];
+        let error = check_kind(store.commit(commit).await, kind);
+        assert_eq!(error.outcome(), outcome, "{code}");
+        assert!(script.is_done(), "{code}: sent more than once");
+    }
+    assert_eq!(store.read(&document("a"), Read::STRONG).await.expect("reads"), None);
+}
+
+#[tokio::test]
+async fn a_mutation_is_sent_once_and_its_repetition_is_recognised() {
+    let engine = Engine::start().await;
+    let (store, script) = engine.scripted().await;
+    let lost = |operation| Reply::error(operation, 500, "InternalServerError").carried_out();
+    let again = Written::Applied {
+        previous: Previous::Unknown,
+    };
+    script.push(lost("UpdateItem"));
+    check_kind(store.write(&document("a"), item(1), When::Absent).await, UnknownOutcome);
+    assert_eq!(
+        store
+            .write(&document("a"), item(1), When::Absent)
+            .await
+            .expect("repeats"),
+        again
+    );
+    script.push(lost("UpdateItem"));
+    check_kind(store.remove(&document("a"), rev(2), When::Exists).await, UnknownOutcome);
+    assert_eq!(
+        store
+            .remove(&document("a"), rev(2), When::Exists)
+            .await
+            .expect("repeats"),
+        again
+    );
+    script.push(lost("TransactWriteItems"));
+    let commit = || vec![put("b", item(3), When::Absent), put("c", item(4), When::Absent)];
+    check_kind(store.commit(commit()).await, UnknownOutcome);
+    assert_eq!(store.commit(commit()).await.expect("repeats"), Committed::Applied);
+    let sent = script.sent();
+    let commits: Vec<_> = sent
+        .iter()
+        .filter(|(operation, _)| operation == "TransactWriteItems")
+        .collect();
+    assert_eq!(commits.len(), 2);
+    assert!(commits.iter().all(|(_, body)| body.contains("\"ClientRequestToken\":")));
+}
+
+#[tokio::test]
+async fn reasons_of_a_cancelled_transaction_are_read_by_code() {
+    let engine = Engine::start().await;
+    let (store, script) = engine.scripted().await;
+    let own = r#"{"r":{"B":"AAAAAAAAAAEHBwcHBwcHBw=="}}"#;
+    let other = r#"{"r":{"B":"AAAAAAAAAAkHBwcHBwcHBw=="}}"#;
+    let failed = |item: &str| format!(r#"{{"Code":"ConditionalCheckFailed","Item":{item}}}"#);
+    let reason = |code: &str| format!(r#"{{"Code":"{code}","Message":"xyzzy"}}"#);
+    let none = r#"{"Code":"None"}"#.to_owned();
+    let check = Mutation::Check {
+        at: document("c"),
+        when: When::Exists,
+    };
+    let commit = || {
+        vec![
+            put("a", item(1), When::Newer),
+            put("b", item(2), When::Newer),
+            check.clone(),
+        ]
+    };
+    let cases: [(Vec<String>, Result<&[usize], ErrorKind>); 11] = [
+        (
+            vec![reason("TransactionConflict"), none.clone(), none.clone()],
+            Err(Contended),
+        ),
+        (
+            vec![none.clone(), reason("ProvisionedThroughputExceeded"), none.clone()],
+            Err(Throttled),
+        ),
+        (
+            vec![none.clone(), reason("ThrottlingError"), none.clone()],
+            Err(Throttled),
+        ),
+        (
+            vec![reason("ItemCollectionSizeLimitExceeded"), none.clone(), none.clone()],
+            Err(TooLarge),
+        ),
+        (
+            vec![reason("ValidationError"), none.clone(), none.clone()],
+            Err(InvalidInput),
+        ),
+        (vec![failed(other), none.clone(), failed(other)], Ok(&[0, 2])),
+        // The revision of a check is nobody's own.
+        (vec![none.clone(), none.clone(), failed(own)], Ok(&[2])),
+        (vec![failed(own), none.clone(), failed(other)], Ok(&[])),
+        (vec![failed(own), reason("TransactionConflict"), none.clone()], Ok(&[])),
+        // What the conflict hides may be this commit's own revision.
+        (
+            vec![failed(other), reason("TransactionConflict"), none.clone()],
+            Err(Contended),
+        ),
+        (
+            vec![failed(other), failed(other), reason("TransactionConflict")],
+            Ok(&[0, 1]),
+        ),
+    ];
+    for (reasons, expected) in cases {
+        let body = format!(
+            r#"{{"__type":"TransactionCanceledException","CancellationReasons":[{}]}}"#,
+            reasons.join(",")
+        );
+        script.push(Reply::answer("TransactWriteItems", 400, &body));
+        let answer = store.commit(commit()).await;
+        match expected {
+            Err(kind) => {
+                let error = check_kind(answer, kind);
+                assert_eq!(error.outcome(), Outcome::NotApplied, "{body}");
+                assert_eq!(error.is_retryable(), matches!(kind, Contended | Throttled), "{body}");
+            }
+            Ok([]) => assert_eq!(answer.expect("an answer"), Committed::Applied, "{body}"),
+            Ok(indices) => match answer.expect("an answer") {
+                Committed::Refused(refusals) => {
+                    let found: Vec<_> = refusals.iter().map(|refusal| refusal.index).collect();
+                    assert_eq!(found, indices, "{body}");
+                }
+                Committed::Applied => panic!("{body}"),
+            },
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_batch_leaves_out_is_asked_for_again_and_an_endless_one_is_throttled() {
+    let engine = Engine::start().await;
+    let (store, script) = engine.scripted().await;
+    store.write(&document("a"), item(1), When::Newer).await.expect("writes");
+    let nothing = |operation| {
+        let key = r#"{"pk":{"S":"/d/a"},"sk":{"N":"0"}}"#;
+        let (kind, left) = match operation {
+            "BatchGetItem" => ("UnprocessedKeys", format!(r#"{{"Keys":[{key}]}}"#)),
+            _ => ("UnprocessedItems", format!(r#"[{{"DeleteRequest":{{"Key":{key}}}}}]"#)),
+        };
+        let responses = if operation == "BatchGetItem" {
+            r#""Responses":{},"#
+        } else {
+            ""
+        };
+        Reply::answer(
+            operation,
+            200,
+            &format!(r#"{{{responses}"{kind}":{{"table":{left}}}}}"#),
+        )
+    };
+    (0..3).for_each(|_| script.push(nothing("BatchGetItem")));
+    let found = store.read_many(&[document("a")], Read::STRONG).await.expect("reads");
+    assert_eq!(found, [Some(item(1))]);
+    (0..3).for_each(|_| script.push(nothing("BatchWriteItem")));
+    store
+        .purge(&[konserve_core::backend::Purge::Row(document("a"))])
+        .await
+        .expect("purges");
+    assert_eq!(store.read(&document("a"), Read::STRONG).await.expect("reads"), None);
+    assert!(script.is_done());
+
+    let mut config = engine.config("table");
+    config.request_timeout_ms = 100;
+    let client = engine.client(script.clone());
+    let hasty = DynamoDb::builder(config)
+        .client(client)
+        .connect()
+        .await
+        .expect("connects");
+    (0..20).for_each(|_| script.push(nothing("BatchGetItem")));
+    check_kind(hasty.read_many(&[document("a")], Read::STRONG).await, Throttled);
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_is_unavailable_and_what_was_never_sent_was_not_applied() {
+    let engine = Engine::start().await;
+    let (store, _) = engine.store().await;
+    drop(store);
+    // A port that nobody listens on: bound and let go.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("binds")
+        .local_addr()
+        .expect("an address");
+    let mut config = engine.config("table");
+    config.endpoint = Some(format!("http://{port}"));
+    config.request_timeout_ms = 2_000;
+    let error = check_kind(DynamoDb::connect(config.clone()).await, Unavailable);
+    assert!(error.source().is_some(), "{error:?}");
+    let mut managed = config.clone();
+    managed.managed_table = true;
+    check_kind(DynamoDb::create(managed).await, Unavailable);
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_unavailable_for_reads_and_unknown_for_mutations() {
+    let engine = Engine::start().await;
+    DynamoDb::create(engine.config("table")).await.expect("creates");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let silent = listener.local_addr().expect("an address");
+    let accepting = tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((socket, _)) = listener.accept().await {
+            open.push(socket);
+        }
+    });
+    let mut config = engine.config("table");
+    config.endpoint = Some(format!("http://{silent}"));
+    config.attempt_timeout_ms = 50;
+    config.request_timeout_ms = 200;
+    let started = tokio::time::Instant::now();
+    check_kind(DynamoDb::connect(config.clone()).await, Unavailable);
+    config.managed_table = true;
+    check_kind(DynamoDb::exists(config.clone()).await, Unavailable);
+    let error = check_kind(DynamoDb::create(config).await, UnknownOutcome);
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert!(started.elapsed() < Duration::from_secs(2));
+    accepting.abort();
+}
+
+#[derive(Debug)]
+struct NoCredentials;
+
+impl ProvideCredentials for NoCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("nothing here")))
+    }
+}
+
+#[tokio::test]
+async fn without_credentials_the_error_says_what_to_set() {
+    let engine = Engine::start().await;
+    let builder = DynamoDb::builder(engine.config("table")).credentials_provider(NoCredentials);
+    let error = check_kind(builder.connect().await, Denied);
+    for name in ["access_key_id", "AWS_ACCESS_KEY_ID", "profile"] {
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    assert_eq!(error.outcome(), Outcome::NotApplied);
+}
+
+#[tokio::test]
+async fn without_a_region_the_error_says_what_to_set() {
+    let engine = Engine::start().await;
+    let mut config = engine.config("table");
+    config.region = None;
+    let sdk = aws_types::SdkConfig::builder().endpoint_url(&engine.endpoint).build();
+    let error = check_kind(DynamoDb::builder(config).sdk_config(sdk).connect().await, Config);
+    assert!(error.to_string().contains("AWS_REGION"), "{error}");
+}
+
+#[tokio::test]
+async fn texts_of_errors_hold_neither_values_nor_secrets() {
+    let engine = Engine::start().await;
+    let (store, script) = engine.scripted().await;
+    let leaks = |error: &Error, what: &str| format!("{error} {error:?}").contains(what);
+    script.push(Reply::error("UpdateItem", 400, "InvalidSignatureException"));
+    let error = check_kind(store.write(&document("a"), item(1), When::Newer).await, Denied);
+    assert!(
+        !leaks(&error, "xyzzy"),
+        "the text about a signature repeats the signed headers: {error:?}"
+    );
+    let body = r#"{"__type":"InternalServerError","Item":{"b":{"S":"plugh"}}}"#;
+    script.push(Reply::answer("UpdateItem", 500, body));
+    let error = check_kind(store.write(&document("a"), item(1), When::Newer).await, UnknownOutcome);
+    assert!(!leaks(&error, "plugh"), "{error:?}");
+    script.push(Reply::answer("GetItem", 200, r#"{"Item":{"r":{"S":"plugh"}}}"#));
+    let error = check_kind(store.read(&document("a"), Read::STRONG).await, Corrupt);
+    assert!(!leaks(&error, "plugh"), "{error:?}");
+    script.push(Reply::answer("GetItem", 200, "plugh"));
+    let error = check_kind(store.read(&document("a"), Read::STRONG).await, Unavailable);
+    assert!(!leaks(&error, "plugh"), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_item_that_is_not_of_the_layout_is_corrupt_and_never_absent() {
+    let engine = Engine::start().await;
+    let (store, script) = engine.scripted().await;
+    let rev = r#""r":{"B":"AAAAAAAAAAEHBwcHBwcHBw=="}"#;
+    let broken = [
+        String::new(),
+        r#""r":{"B":"AAAA"}"#.into(),
+        format!(r#"{rev},"m":{{"S":"text"}}"#),
+        format!(r#"{rev},"m":{{"B":""}}"#),
+        format!(r#"{rev},"m":{{"B":""}},"c":{{"N":"1"}},"x":{{"N":"1e300"}}"#),
+        format!(r#"{rev},"m":{{"B":""}},"c":{{"N":"1"}},"b":{{"N":"1"}}"#),
+    ];
+    for attributes in broken {
+        let answer = format!(r#"{{"Item":{{{attributes}}}}}"#);
+        script.push(Reply::answer("GetItem", 200, &answer));
+        check_kind(store.read(&at(Space::Log, "a", 1), Read::STRONG).await, Corrupt);
+    }
+}
+
+#[test]
+fn bad_configuration_is_refused_by_field_and_unknown_fields_are_refused() {
+    let parse = |text: &str| toml::from_str::<DynamoConfig>(text);
+    let whole =
+        parse("table = 'orders'\nbilling = { provisioned = { read = 5, write = 6 } }\nnamespace = 'n'").expect("reads");
+    assert!(whole.validate().is_ok() && whole.create_table && !whole.managed_table);
+    for text in [
+        "",
+        "table = 'a'\ntabel = 'b'",
+        "table = 'orders'\nbilling = { provisioned = { read = 0, write = 1 } }",
+    ] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+    let long = format!("namespace = '{}'", "n".repeat(129));
+    let cases = [
+        ("table", "table = 'a'"),
+        ("table", "table = 'a table'"),
+        ("namespace", "namespace = ''"),
+        ("namespace", "namespace = 'a/b'"),
+        ("namespace", long.as_str()),
+        ("endpoint", "endpoint = 'localhost:8000'"),
+        ("access_key_id", "access_key_id = 'id'"),
+        ("access_key_id", "secret_access_key = 'xyzzy'"),
+        ("session_token", "session_token = 'xyzzy'"),
+        ("managed_table", "managed_table = true\ndeletion_protection = true"),
+        ("request_timeout_ms", "request_timeout_ms = 0"),
+    ];
+    for (field, line) in cases {
+        let text = match line.starts_with("table") {
+            true => line.to_owned(),
+            false => format!("table = 'orders'\n{line}"),
+        };
+        let config = parse(&text).expect("reads");
+        let error = check_kind(config.validate(), Config);
+        assert!(error.to_string().contains(field), "{line}: {error}");
+        assert!(!format!("{config:?} {error:?}").contains("xyzzy"), "{line}");
+    }
+    let mut config = DynamoConfig::new("orders");
+    config.endpoint = Some("https://user:xyzzy@example.org/a@b".into());
+    assert!(!format!("{config:?}").contains("xyzzy"));
+}

@@ -1,0 +1,9 @@
+//! What this engine promises beyond the contract that the conformance suite checks: requests on the wire, the table's
+//! life, limits, answers in parts, and what errors mean.
+
+mod conditions;
+mod faults;
+mod lifecycle;
+mod limits;
+mod requests;
+mod support;

@@ -1,0 +1,236 @@
+//! An embedded engine, a client whose answers can be scripted, and short names for items.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_runtime_api::http::{Response, StatusCode};
+use bytes::Bytes;
+use konserve_core::backend::{Address, Item, Mutation, Partition, Space, When};
+use konserve_core::{Clock, Environment, Error, ErrorKind, Instant, Rev};
+use konserve_dynamodb::{DynamoConfig, DynamoDb, RequestCounter};
+
+/// An engine of its own, gone with the runtime of the test.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) endpoint: String,
+}
+
+impl Engine {
+    pub(crate) async fn start() -> Self {
+        let database = dynoxide::Database::memory().expect("an engine in memory");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(dynoxide::server::serve_on(listener, database));
+        Self { endpoint }
+    }
+
+    pub(crate) fn config(&self, table: &str) -> DynamoConfig {
+        let mut config = DynamoConfig::new(table);
+        config.region = Some("us-west-1".into());
+        config.endpoint = Some(self.endpoint.clone());
+        config.access_key_id = Some("id".into());
+        config.secret_access_key = Some("secret".into());
+        config
+    }
+
+    pub(crate) fn client(&self, script: Script) -> Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-west-1"))
+            .endpoint_url(&self.endpoint)
+            .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .interceptor(script)
+            .build();
+        Client::from_conf(config)
+    }
+
+    /// A store of its own table and the count of its requests, which starts behind the connection.
+    pub(crate) async fn store(&self) -> (DynamoDb, RequestCounter) {
+        let counter = RequestCounter::new();
+        let store = DynamoDb::builder(self.config("table")).request_counter(counter.clone());
+        let store = store.connect().await.expect("connects");
+        counter.take();
+        (store, counter)
+    }
+
+    /// A store some of whose answers are scripted.
+    pub(crate) async fn scripted(&self) -> (DynamoDb, Script) {
+        let script = Script::default();
+        let store = DynamoDb::builder(self.config("table")).client(self.client(script.clone()));
+        (store.connect().await.expect("connects"), script)
+    }
+}
+
+/// The answers to the next requests of certain operations.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script(Arc<Mutex<ScriptState>>);
+
+#[derive(Debug, Default)]
+struct ScriptState {
+    replies: VecDeque<Reply>,
+    sent: Vec<(String, String)>,
+    current: Option<Reply>,
+}
+
+/// An answer that takes the place of the engine's.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) operation: &'static str,
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    /// Whether the engine sees the request, and only its answer is lost.
+    pub(crate) carried_out: bool,
+}
+
+impl Reply {
+    /// An error of this code, instead of carrying out the request.
+    pub(crate) fn error(operation: &'static str, status: u16, code: &str) -> Self {
+        let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"xyzzy"}}"#);
+        Self::answer(operation, status, &body)
+    }
+
+    pub(crate) fn answer(operation: &'static str, status: u16, body: &str) -> Self {
+        Self {
+            operation,
+            status,
+            body: body.into(),
+            carried_out: false,
+        }
+    }
+
+    pub(crate) fn carried_out(mut self) -> Self {
+        self.carried_out = true;
+        self
+    }
+}
+
+impl Script {
+    pub(crate) fn push(&self, reply: Reply) {
+        self.0.lock().expect("lock").replies.push_back(reply);
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.lock().expect("lock").replies.is_empty()
+    }
+
+    /// The requests sent so far, as operation and body.
+    pub(crate) fn sent(&self) -> Vec<(String, String)> {
+        self.0.lock().expect("lock").sent.clone()
+    }
+}
+
+impl Intercept for Script {
+    fn name(&self) -> &'static str {
+        "Script"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body = request.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+        let mut state = self.0.lock().expect("lock");
+        state.sent.push((operation.clone(), body.into_owned()));
+        let next = state.replies.iter().position(|reply| reply.operation == operation);
+        state.current = next.and_then(|at| state.replies.remove(at));
+        if state.current.as_ref().is_some_and(|reply| !reply.carried_out) {
+            request
+                .headers_mut()
+                .insert("x-amz-target", "DynamoDB_20120810.Nothing");
+        }
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(reply) = self.0.lock().expect("lock").current.take() {
+            let status = StatusCode::try_from(reply.status)?;
+            *context.response_mut() = Response::new(status, reply.body.into());
+        }
+        Ok(())
+    }
+}
+
+/// A clock that the test sets.
+#[derive(Debug, Default)]
+pub(crate) struct ManualClock(Mutex<i64>);
+
+impl ManualClock {
+    pub(crate) fn set(&self, seconds: i64) {
+        *self.0.lock().expect("lock") = seconds * 1000;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Instant {
+        Instant::from_millis(*self.0.lock().expect("lock"))
+    }
+
+    fn uptime(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(*self.0.lock().expect("lock") as u64)
+    }
+}
+
+pub(crate) fn environment(clock: &Arc<ManualClock>) -> Environment {
+    let mut environment = Environment::default();
+    environment.clock = clock.clone();
+    environment
+}
+
+pub(crate) fn rev(number: u64) -> Rev {
+    let mut bytes = [7; 16];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    Rev::from_bytes(bytes)
+}
+
+pub(crate) fn item(number: u64) -> Item {
+    sized(number, 8)
+}
+
+pub(crate) fn sized(number: u64, bytes: usize) -> Item {
+    Item {
+        rev: rev(number),
+        pinned: false,
+        expires: None,
+        created: Instant::from_millis(number as i64),
+        meta: Bytes::from(format!("meta {number}")),
+        body: Some(Bytes::from(vec![number as u8; bytes])),
+    }
+}
+
+pub(crate) fn at(space: Space, partition: &str, row: u64) -> Address {
+    Address::new(space, Partition::new(partition), row)
+}
+
+pub(crate) fn document(partition: &str) -> Address {
+    at(Space::Document, partition, 0)
+}
+
+pub(crate) fn put(partition: &str, item: Item, when: When) -> Mutation {
+    let at = document(partition);
+    Mutation::Write { at, item, when }
+}
+
+#[track_caller]
+pub(crate) fn check_kind<T: std::fmt::Debug>(answer: Result<T, Error>, kind: ErrorKind) -> Error {
+    let error = answer.expect_err("an error");
+    assert_eq!(error.kind(), kind, "{error:?}");
+    error
+}
