@@ -2,6 +2,7 @@
 //! life, limits, answers in parts, and what errors mean.
 
 mod conditions;
+mod engine;
 mod faults;
 mod lifecycle;
 mod limits;

@@ -14,32 +14,11 @@ use aws_smithy_runtime_api::http::{Response, StatusCode};
 use bytes::Bytes;
 use konserve_core::backend::{Address, Item, Mutation, Partition, Space, When};
 use konserve_core::{Clock, Environment, Error, ErrorKind, Instant, Rev};
-use konserve_dynamodb::{DynamoConfig, DynamoDb, RequestCounter};
+use konserve_dynamodb::{DynamoDb, RequestCounter};
 
-/// An engine of its own, gone with the runtime of the test.
-#[derive(Debug)]
-pub(crate) struct Engine {
-    pub(crate) endpoint: String,
-}
+pub(crate) use crate::engine::Engine;
 
 impl Engine {
-    pub(crate) async fn start() -> Self {
-        let database = dynoxide::Database::memory().expect("an engine in memory");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(dynoxide::server::serve_on(listener, database));
-        Self { endpoint }
-    }
-
-    pub(crate) fn config(&self, table: &str) -> DynamoConfig {
-        let mut config = DynamoConfig::new(table);
-        config.region = Some("us-west-1".into());
-        config.endpoint = Some(self.endpoint.clone());
-        config.access_key_id = Some("id".into());
-        config.secret_access_key = Some("secret".into());
-        config
-    }
-
     pub(crate) fn client(&self, script: Script) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())

@@ -1,0 +1,163 @@
+//! The conformance suite on DynamoDB: the embedded engine, the endpoint in `KONSERVE_DYNAMODB_ENDPOINT`, or with
+//! `KONSERVE_DYNAMODB_AWS=1` the real one. A fresh table for each run, a fresh namespace for each trial.
+//!
+//! For an endpoint and for AWS, credentials and region come from the default chains of the SDK; the table is deleted at
+//! the end.
+
+#[path = "dynamo/engine.rs"]
+mod engine;
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use konserve_conformance::{Harness, ManualClock, Missing, Namespace, Page, run};
+use konserve_core::backend::{Backend, Capabilities, Durability, Reach, TransactionLimits};
+use konserve_core::{Environment, Instant, Result};
+use konserve_dynamodb::{DynamoConfig, DynamoDb};
+use tokio::runtime::Runtime;
+
+use crate::engine::Engine;
+
+/// Of the same length for every trial, so that the capabilities are.
+const LONGEST_NAMESPACE: usize = "trial-0000".len();
+
+fn main() -> ExitCode {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (name, config) = target(&runtime);
+    let code = run(DynamoHarness {
+        name,
+        config: config.clone(),
+        trials: AtomicU64::new(0),
+    });
+    let left = runtime.block_on(async {
+        match DynamoDb::exists(config.clone()).await {
+            Ok(true) => DynamoDb::delete(config).await,
+            // Nothing was tried, or nothing can be reached, which the trials have said already.
+            _ => Ok(()),
+        }
+    });
+    match left {
+        Ok(()) => code,
+        Err(error) => {
+            eprintln!("the table of this run is left: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is tested, and the table of this run.
+fn target(runtime: &Runtime) -> (&'static str, DynamoConfig) {
+    let id = u128::from_be_bytes(Environment::default().random_id());
+    let table = format!("konserve-conformance-{id:032x}");
+    let endpoint = env::var("KONSERVE_DYNAMODB_ENDPOINT")
+        .ok()
+        .filter(|url| !url.is_empty());
+    let is_aws = env::var("KONSERVE_DYNAMODB_AWS").is_ok_and(|value| value == "1");
+    match endpoint {
+        Some(_) => {
+            let mut config = DynamoConfig::new(table);
+            config.endpoint = endpoint;
+            config.region = env::var("AWS_REGION").ok().or(Some("us-west-1".into()));
+            ("dynamodb-endpoint", config)
+        }
+        None if is_aws => ("dynamodb-aws", DynamoConfig::new(table)),
+        None => ("dynamodb", runtime.block_on(Engine::start()).config(&table)),
+    }
+}
+
+struct DynamoHarness {
+    name: &'static str,
+    config: DynamoConfig,
+    trials: AtomicU64,
+}
+
+#[async_trait]
+impl Harness for DynamoHarness {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        // As documented, and not as the engine happens to compute it.
+        Capabilities::new(Reach::Everywhere, Durability::Replicated)
+            .with_item_limit(396 * 1024)
+            .with_longest_partition(2048 - LONGEST_NAMESPACE - "/d/".len())
+            .with_transactions(TransactionLimits {
+                items: 100,
+                bytes: 4 * 1024 * 1024 - 100 * 4 * 1024,
+            })
+    }
+
+    async fn open(&self) -> Result<Box<dyn Namespace>> {
+        let mut config = self.config.clone();
+        let trial = self.trials.fetch_add(1, Ordering::Relaxed);
+        config.namespace = Some(format!("trial-{trial:04}"));
+        let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
+        let builder = DynamoDb::builder(config.clone()).environment(clock.environment());
+        let backend = Arc::new(builder.create().await?);
+        Ok(Box::new(Store { config, clock, backend }))
+    }
+
+    fn page(&self) -> Page {
+        Page {
+            items: 10,
+            bytes: 100 * 1024,
+        }
+    }
+
+    fn has_clock(&self) -> bool {
+        true
+    }
+
+    fn environment(&self) -> Result<(), Missing> {
+        match env::var("KONSERVE_DYNAMODB_AWS").as_deref() {
+            Ok("0" | "1" | "") | Err(_) => Ok(()),
+            Ok(_) => Err(Missing::new("KONSERVE_DYNAMODB_AWS must be 1 or not be set")),
+        }
+    }
+}
+
+struct Store {
+    config: DynamoConfig,
+    clock: ManualClock,
+    backend: Arc<DynamoDb>,
+}
+
+impl Store {
+    async fn connect(&self) -> Result<Arc<dyn Backend>> {
+        let builder = DynamoDb::builder(self.config.clone()).environment(self.clock.environment());
+        Ok(Arc::new(builder.connect().await?))
+    }
+}
+
+#[async_trait]
+impl Namespace for Store {
+    fn backend(&self) -> Arc<dyn Backend> {
+        self.backend.clone()
+    }
+
+    async fn another(&self) -> Result<Arc<dyn Backend>> {
+        self.connect().await
+    }
+
+    async fn reopen(&self) -> Result<Arc<dyn Backend>> {
+        self.connect().await
+    }
+
+    fn clock(&self) -> Option<ManualClock> {
+        Some(self.clock.clone())
+    }
+
+    async fn clean_up(&self) -> Result<()> {
+        DynamoDb::delete(self.config.clone()).await
+    }
+}
