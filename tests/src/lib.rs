@@ -1,1 +1,12 @@
-//! tests
+//! Scenarios that cross crates, processes and crashes, under `tests/`; benchmarks, under `benches/`.
+//!
+//! The code in the README and in the description of the architecture is compiled and run as doc tests of this package;
+//! their other blocks are checked by the test `documents`.
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../ARCHITECTURE.md")]
+mod architecture {}
