@@ -3,6 +3,8 @@
 //! The code in the README and in the description of the architecture is compiled and run as doc tests of this package;
 //! their other blocks are checked by the test `documents`.
 
+pub mod document;
+
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
