@@ -56,10 +56,11 @@ Options:
 ";
 
 const CI_HELP: &str = "\
-Everything that must hold before a change is accepted: formatting, rules of the house, licences, clippy and documentation
-with warnings denied, and `cargo xtask test`. Names the command that repeats a failed step.
+Everything that must hold before a change is accepted: formatting, rules of the house, licences, clippy with all features
+and with the fewest, documentation, all with warnings denied, and `cargo xtask test`. Names the command that repeats what
+failed.
 
-Usage: cargo xtask ci [format|house|licences|clippy|documentation|test]
+Usage: cargo xtask ci [format|house|licences|clippy|features|documentation|test]
 ";
 
 /// What to do.
@@ -113,16 +114,18 @@ pub(crate) enum Step {
     House,
     Licences,
     Clippy,
+    Features,
     Documentation,
     Test,
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Format,
         Self::House,
         Self::Licences,
         Self::Clippy,
+        Self::Features,
         Self::Documentation,
         Self::Test,
     ];
@@ -133,6 +136,7 @@ impl Step {
             Self::House => "house",
             Self::Licences => "licences",
             Self::Clippy => "clippy",
+            Self::Features => "features",
             Self::Documentation => "documentation",
             Self::Test => "test",
         }
