@@ -1,5 +1,6 @@
 //! A document as programs have them, for benchmarks: about 1 KB encoded, nested, with text, numbers and lists.
 
+use konserve_core::record::Codec;
 use serde::{Deserialize, Serialize};
 
 /// A customer with some orders: about 1 KB in CBOR.
@@ -83,10 +84,12 @@ impl Customer {
 
 /// The bytes of a customer in the default codec.
 pub fn encode(customer: &Customer) -> Vec<u8> {
-    serde_json::to_vec(customer).expect("a customer can be encoded")
+    Codec::default()
+        .encode_typed(customer)
+        .expect("a customer can be encoded")
 }
 
 /// The customer of these bytes.
 pub fn decode(bytes: &[u8]) -> Customer {
-    serde_json::from_slice(bytes).expect("the bytes of a customer")
+    Codec::default().decode_typed(bytes).expect("the bytes of a customer")
 }
