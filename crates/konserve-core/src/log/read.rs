@@ -99,9 +99,15 @@ impl Reader {
             };
         };
         self.begin(source, &selection).await?;
-        // What is remembered may be a log that was removed meanwhile: that shows when it seems empty, or sealed at once.
-        if self.ready.is_empty() && self.next_rows().await.is_ok_and(|more| !more) {
-            self.ready.clear();
+        // What is remembered may be a log that was removed meanwhile: that shows when it seems empty, or sealed at once, or
+        // broken off.
+        let stale = self.ready.is_empty()
+            && match self.next_rows().await {
+                Ok(more) => !more,
+                Err(error) if error.kind() == ErrorKind::Contended => true,
+                Err(error) => return Err(error),
+            };
+        if stale {
             self.cursor = None;
             self.operation
                 .store
@@ -220,6 +226,7 @@ impl Reader {
 
     async fn begin_last(&mut self, source: Source, count: u64) -> Result<()> {
         let store = self.operation.store.clone();
+        // Every segment with rows was announced, as of when the state row was known.
         let mut segment = source.state.segment;
         // Going back from the end, rows as they come, until there are enough entries.
         let mut rows = Vec::new();
@@ -239,11 +246,6 @@ impl Reader {
                 && let Some((row, item)) = page.try_next().await?
             {
                 if let HeadKind::Entries { count } = self.kind(&item)? {
-                    if rows.is_empty() && segment_of(row.saturating_add(count)) > segment {
-                        // The log has gone on to a segment that was not known.
-                        segment = segment_of(row.saturating_add(count)) + 1;
-                        break;
-                    }
                     found = found.saturating_add(count);
                     rows.push((row, item));
                 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::request::{Common, impl_request};
-use super::write::{Condition, check_condition, check_kind, is_a_log};
+use super::write::{check_kind, check_revision, is_a_log};
 use super::{Backoff, Operation, Store, document};
 use crate::backend::{Address, Occupant, Read, When, Written};
 use crate::head::{Head, HeadKind};
@@ -242,11 +242,14 @@ where
     E: Send,
 {
     let steps = path.steps();
-    let name = if steps.is_empty() { "update" } else { "update_in" };
+    let (name, shown): (_, &(dyn fmt::Display + Sync)) = match steps {
+        [] => ("update", path.key()),
+        _ => ("update_in", &path),
+    };
     Operation::run(
         common.store.inner,
         name,
-        Some(&path),
+        Some(shown),
         common.timeout,
         async |operation| {
             let at = operation.store.address(path.key());
@@ -320,19 +323,14 @@ pub(crate) async fn modify<R: Send>(
             None => None,
         };
         if let Some(expected) = revision {
-            let found = fetched.as_ref().map(|fetched| Occupant::Tombstone(fetched.rev));
-            match found {
-                Some(found) if found.rev() == expected => {}
-                Some(found) => {
-                    let message = format!("the key has revision {}, not {expected}", found.rev());
-                    return Err(Error::new(ErrorKind::Conflict, message));
-                }
-                None => check_condition(Condition::Revision(expected), None)?,
-            }
+            check_revision(expected, fetched.as_ref().map(|fetched| fetched.rev))?;
         }
-        let (when, rev) = match &fetched {
-            Some(fetched) => (When::Matches(fetched.rev), store.revisions.next_after(fetched.rev)?),
-            None => (When::Absent, store.revisions.next()),
+        let when = match &fetched {
+            Some(fetched) => {
+                store.revisions.advance_past(fetched.rev)?;
+                When::Matches(fetched.rev)
+            }
+            None => When::Absent,
         };
         let mut replaced = None;
         let mut kept = Map::new();
@@ -355,6 +353,7 @@ pub(crate) async fn modify<R: Send>(
         let codec = store.options.codec;
         let plain = codec.encode(&value)?.into();
         let placed = placement::place(operation, kind, Content::Encoded(codec), plain).await?;
+        let rev = store.revisions.next();
         let current = match placement::settle(operation, at, &placed, rev, when).await {
             Ok(Written::Applied { .. }) => {
                 if let Some(replaced) = replaced {

@@ -211,16 +211,19 @@ pub(crate) fn check_condition(condition: Condition, current: Option<&Occupant>) 
     let item = current.and_then(Occupant::item);
     match (condition, item) {
         (Condition::Absent, Some(_)) => Err(Error::new(ErrorKind::Conflict, "the key is not absent")),
-        (Condition::Revision(expected), Some(item)) if item.rev != expected => {
-            let message = format!("the key has revision {}, not {expected}", item.rev);
-            Err(Error::new(ErrorKind::Conflict, message))
-        }
-        (Condition::Revision(expected), None) => {
-            let message = format!("the key is absent, not at revision {expected}");
-            Err(Error::new(ErrorKind::Conflict, message))
-        }
+        (Condition::Revision(expected), item) => check_revision(expected, item.map(|item| item.rev)),
         _ => Ok(()),
     }
+}
+
+/// Whether a key has the revision that it must have.
+pub(crate) fn check_revision(expected: Revision, found: Option<Revision>) -> Result<()> {
+    let message = match found {
+        Some(found) if found == expected => return Ok(()),
+        Some(found) => format!("the key has revision {found}, not {expected}"),
+        None => format!("the key is absent, not at revision {expected}"),
+    };
+    Err(Error::new(ErrorKind::Conflict, message))
 }
 
 /// The generation that an occupant's chunks belong to. A head that cannot be read is left to the collector.

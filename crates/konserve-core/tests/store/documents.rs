@@ -116,7 +116,7 @@ async fn parts_of_a_document_are_removed_by_path() {
     assert!(!store.dissoc_in(path!["absent", 1]).await.unwrap());
     assert_eq!(
         store.get::<Value>("k").await.unwrap().unwrap().to_string(),
-        "{:a [1 3] :b #{}}"
+        "{:a [1 3], :b #{}}"
     );
     assert!(store.dissoc_in(path!["k"]).await.unwrap());
     assert!(!store.exists("k").await.unwrap());
@@ -141,14 +141,18 @@ async fn a_path_that_cannot_be_followed_is_an_error_that_says_where_and_changes_
     }
     assert_eq!(
         store.get::<Value>("k").await.unwrap().unwrap().to_string(),
-        "{:list [1 2] :scalar 1}"
+        "{:list [1 2], :scalar 1}"
     );
 }
 
 #[tokio::test]
 async fn meta_tells_kind_size_revision_and_user_fields() {
     let store = store();
-    let revision = store.assoc("k", "text").meta([("author", "me")]).await.unwrap();
+    let revision = store
+        .assoc("k", "text")
+        .meta(BTreeMap::from([("author", "me")]))
+        .await
+        .unwrap();
     let meta = store.get_meta("k").await.unwrap().unwrap();
     assert_eq!(meta.key, Key::from("k"));
     assert_eq!(meta.kind, Kind::Document);
@@ -166,7 +170,7 @@ async fn meta_tells_kind_size_revision_and_user_fields() {
     assert_eq!(meta.user.len(), 1);
     store
         .update("k", |old: Option<String>| old.unwrap())
-        .meta([("a", 1), ("b", 2)])
+        .meta(BTreeMap::from([("a", 1), ("b", 2)]))
         .await
         .unwrap();
     assert_eq!(store.get_meta("k").await.unwrap().unwrap().user.len(), 2);

@@ -16,8 +16,8 @@ async fn several_documents_are_written_read_and_removed_together() {
     let store = store();
     let revision = store
         .multi_assoc([("a", 1), ("b", 2)])
-        .meta([("by", "me")])
-        .meta_for("b", [("by", "you")])
+        .meta(BTreeMap::from([("by", "me")]))
+        .meta_for("b", BTreeMap::from([("by", "you")]))
         .await
         .unwrap();
     assert_eq!(store.get_meta("a").await.unwrap().unwrap().revision, revision);
@@ -74,7 +74,7 @@ async fn a_key_given_twice_is_refused_by_name() {
     assert!(!store.exists("b").await.unwrap());
     let error = store
         .multi_assoc([("a", 1)])
-        .meta_for("b", [("x", 1)])
+        .meta_for("b", BTreeMap::from([("x", 1)]))
         .await
         .unwrap_err();
     assert_eq!((error.kind(), error.key()), (ErrorKind::InvalidInput, Some("\"b\"")));
