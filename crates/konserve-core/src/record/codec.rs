@@ -31,6 +31,9 @@ pub enum Codec {
     Bincode,
 }
 
+/// The room that is made for a value whose length nobody knows, in bytes.
+pub(super) const TYPICAL_LENGTH: usize = 512;
+
 impl Codec {
     /// Whether this build has the codec.
     ///
@@ -51,7 +54,7 @@ impl Codec {
     /// `codec` when the value is nested deeper than [`MAX_DEPTH`](crate::value::MAX_DEPTH), which no codec would read back;
     /// `unsupported` when this build does not have the codec.
     pub fn encode(self, value: &Value) -> Result<Vec<u8>> {
-        let mut buffer = Vec::new();
+        let mut buffer = Vec::with_capacity(TYPICAL_LENGTH);
         self.encode_into(value, &mut buffer)?;
         Ok(buffer)
     }
@@ -98,7 +101,7 @@ impl Codec {
     /// # Ok::<(), konserve_core::Error>(())
     /// ```
     pub fn encode_typed<T: Serialize + ?Sized>(self, it: &T) -> Result<Vec<u8>> {
-        let mut buffer = Vec::new();
+        let mut buffer = Vec::with_capacity(TYPICAL_LENGTH);
         self.encode_typed_into(it, &mut buffer)?;
         Ok(buffer)
     }

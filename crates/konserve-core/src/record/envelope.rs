@@ -1,6 +1,6 @@
 //! The envelope: what stands between plain bytes and the record that is stored.
 
-use super::Codec;
+use super::codec::{Codec, TYPICAL_LENGTH};
 use super::header::{HEADER_LENGTH, Header};
 use crate::{Error, ErrorKind, Result, Value};
 use bytes::Bytes;
@@ -180,9 +180,6 @@ impl Envelope {
         }
     }
 }
-
-/// The room that is made for a value whose length nobody knows, in bytes.
-const TYPICAL_LENGTH: usize = 512;
 
 fn decrypt(encryption: Encryption, payload: Bytes) -> Result<Bytes> {
     match encryption {

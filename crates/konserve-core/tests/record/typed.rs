@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{any_value, codecs, edges, instant, keyword, map, nested, set, tagged, text};
+use crate::values::{any_value, codecs, deepest, edges, instant, keyword, map, nested, set, tagged, text};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Unit;
@@ -43,6 +43,13 @@ enum Untagged {
 enum Internal {
     A { x: u8 },
     B { y: String },
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Strict {
+    b: Option<Value>,
+    a: Option<Value>,
 }
 
 /// Fields out of order, of every kind that serde has.
@@ -214,6 +221,7 @@ fn every_type_reads_alike(bytes: &[u8]) {
     read_alike::<Choice>(bytes);
     read_alike::<Untagged>(bytes);
     read_alike::<Internal>(bytes);
+    read_alike::<Strict>(bytes);
     read_alike::<Tagged>(bytes);
     read_alike::<String>(bytes);
     read_alike::<Keyword>(bytes);
@@ -275,8 +283,16 @@ fn the_edges_of_every_variant_are_the_same_by_every_route() {
 }
 
 #[test]
+fn the_deepest_value_is_the_same_by_every_route() {
+    routes_agree(&deepest());
+    routes_agree(&vec![nested(127)]);
+    every_type_reads_alike(&Codec::Cbor.encode(&deepest()).unwrap());
+    assert!(Codec::Cbor.encode_typed(&vec![deepest()]).is_err());
+}
+
+#[test]
 fn what_others_wrote_reads_alike() {
-    let foreign: [&[u8]; 12] = [
+    let foreign: [&[u8]; 13] = [
         &[0xbf, 0x61, b'a', 0x01, 0xff],                               // indefinite map
         &[0x9f, 0x01, 0xff],                                           // indefinite list
         &[0xa2, 0x61, b'b', 0x01, 0x61, b'a', 0x02],                   // out of order
@@ -285,6 +301,7 @@ fn what_others_wrote_reads_alike() {
         &[0xd9, 0x01, 0x02, 0x82, 0x01, 0x01],                         // twice
         &[0xa2, 0x61, b'a', 0x01, 0xd8, 0x27, 0x62, b':', b'a', 0x02], // text and keyword of one name
         &[0xa1, 0x01, 0x02],                                           // number as key
+        &[0xa1, 0x00, 0x02],                                           // number that could be the position of a field
         &[0xd9, 0xd9, 0xf7, 0x01],                                     // self-described
         &[0xf9, 0x3c, 0x00],                                           // half a float
         &[0x7f, 0x61, b'a', 0x61, b'b', 0xff],                         // text in pieces
