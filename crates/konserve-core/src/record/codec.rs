@@ -120,6 +120,8 @@ impl Codec {
 
     /// What the bytes are as a type of the program: [`from_value`] of their value.
     ///
+    /// CBOR gets there without the value; what the type ignores is then passed over without a look at what it means.
+    ///
     /// # Errors
     ///
     /// Those of [`decode`](Self::decode), and `codec`, with the path inside the value, when it does not fit the type.
