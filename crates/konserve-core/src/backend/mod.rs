@@ -7,6 +7,7 @@
 mod address;
 mod capabilities;
 mod condition;
+mod encoding;
 mod item;
 mod requests;
 
