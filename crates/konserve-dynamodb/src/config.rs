@@ -72,10 +72,11 @@ pub struct DynamoConfig {
     /// Milliseconds to wait for a connection to the endpoint. Default: 3,100.
     #[serde(default = "connect_timeout_ms")]
     pub connect_timeout_ms: u64,
-    /// Milliseconds that one attempt of one request may take. Default: 10,000.
+    /// Milliseconds that one attempt of one request may take. Default: 20,000, in which 16 MB come
+    /// over a slow line.
     #[serde(default = "attempt_timeout_ms")]
     pub attempt_timeout_ms: u64,
-    /// Milliseconds that one request may take with all its attempts. Default: 30,000.
+    /// Milliseconds that one request may take with all its attempts. Default: 60,000.
     #[serde(default = "request_timeout_ms")]
     pub request_timeout_ms: u64,
     /// Milliseconds to wait for a table to be created or deleted. Default: 120,000.
@@ -110,11 +111,11 @@ fn connect_timeout_ms() -> u64 {
 }
 
 fn attempt_timeout_ms() -> u64 {
-    10_000
+    20_000
 }
 
 fn request_timeout_ms() -> u64 {
-    30_000
+    60_000
 }
 
 fn table_timeout_ms() -> u64 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
-use konserve_core::backend::{Occupant, Read};
+use konserve_core::backend::{Address, Occupant, Read};
 use konserve_core::{Environment, Error, ErrorKind, Instant, Result};
 
 use crate::fault::Request;
@@ -57,9 +57,13 @@ impl Connection {
         self.environment.clock.now()
     }
 
-    /// What an item of the table counts as now.
-    pub(crate) fn occupant(&self, attributes: Attributes, now: Instant) -> Result<Occupant> {
-        Ok(layout::occupant(attributes)?.as_of(now))
+    /// What an item of the table counts as now. What is damaged is named by its partition, which for a document is its
+    /// key.
+    pub(crate) fn occupant(&self, at: &Address, attributes: Attributes, now: Instant) -> Result<Occupant> {
+        match layout::occupant(attributes) {
+            Ok(occupant) => Ok(occupant.as_of(now)),
+            Err(error) => Err(error.with_key(&at.partition)),
+        }
     }
 
     fn request(&self, operation: &'static str, mutates: bool) -> Request<'_> {

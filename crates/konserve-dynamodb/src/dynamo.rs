@@ -1,5 +1,7 @@
 //! The engine: a handle on a store in DynamoDB.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use konserve_core::backend::{
@@ -32,7 +34,6 @@ use crate::pages;
 ///
 /// A mutation is sent once. `unknown_outcome` says that the answer was lost; every other error says that nothing was
 /// changed. Reads are repeated by the SDK within the configured time.
-#[derive(Debug)]
 pub struct DynamoDb {
     slot: Slot,
     capabilities: Capabilities,
@@ -108,6 +109,15 @@ impl DynamoDb {
             table: config.table.clone(),
             namespace: config.namespace.clone(),
         }
+    }
+}
+
+impl fmt::Debug for DynamoDb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoDb")
+            .field("table", &self.table)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
     }
 }
 

@@ -43,6 +43,21 @@ impl Request<'_> {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
+        let error = self.explain(error);
+        let (operation, table) = (self.operation, self.table);
+        tracing::debug!(
+            operation,
+            table,
+            kind = error.kind().as_str(),
+            "DynamoDB request failed"
+        );
+        error
+    }
+
+    fn explain<E>(&self, error: SdkError<E, HttpResponse>) -> Error
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
         if let Some(credentials) = find::<CredentialsError>(&error) {
             let missing = matches!(credentials, CredentialsError::CredentialsNotLoaded(_));
             let message = if missing {

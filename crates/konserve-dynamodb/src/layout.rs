@@ -124,13 +124,8 @@ impl Layout {
     }
 }
 
-/// The row of an item of the table.
-pub(crate) fn row(attributes: &Attributes) -> Result<u64> {
-    number(attributes, "sk")?.ok_or_else(|| corrupt("sk"))
-}
-
 /// The revision of an item of the table.
-pub(crate) fn rev(attributes: &Attributes) -> Result<Rev> {
+fn rev(attributes: &Attributes) -> Result<Rev> {
     let bytes = attributes.get("r").and_then(|value| value.as_b().ok());
     bytes
         .and_then(|bytes| bytes.as_ref().try_into().ok())
@@ -168,6 +163,10 @@ pub(crate) fn revision(rev: Rev) -> AttributeValue {
 
 pub(crate) fn decimal(number: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
+}
+
+fn row(attributes: &Attributes) -> Result<u64> {
+    number(attributes, "sk")?.ok_or_else(|| corrupt("sk"))
 }
 
 fn key(pk: String, row: u64) -> Attributes {

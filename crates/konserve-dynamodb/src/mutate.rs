@@ -38,7 +38,7 @@ impl Connection {
             Space::Chunk if matches!(mutation, Mutation::Write { .. }) => ReturnValue::None,
             _ => ReturnValue::AllOld,
         };
-        let (rev, now) = (mutation.rev(), self.now());
+        let (part, now) = (Part::of(&mutation), self.now());
         let Action::Update(update) = Action::new(&self.layout, mutation, now)? else {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -66,7 +66,7 @@ impl Connection {
                 request.log(output.consumed_capacity());
                 let previous = match returned {
                     ReturnValue::None => Previous::Unknown,
-                    _ => self.previous(output.attributes, now),
+                    _ => self.previous(&part.at, output.attributes, now),
                 };
                 Ok(Written::Applied { previous })
             }
@@ -75,8 +75,8 @@ impl Connection {
                 let UpdateItemError::ConditionalCheckFailedException(refused) = context.into_err() else {
                     return Err(request.error(ErrorKind::Conflict, "the condition does not hold"));
                 };
-                match self.current(refused.item, now)? {
-                    Some(current) if Some(current.rev()) == rev => Ok(Written::Applied {
+                match self.refused(request, &part, refused.item, now)? {
+                    Some(current) if Some(current.rev()) == part.rev => Ok(Written::Applied {
                         previous: Previous::Unknown,
                     }),
                     current => Ok(Written::Refused { current }),
@@ -89,7 +89,7 @@ impl Connection {
     /// Several mutations as one.
     pub(crate) async fn commit(&self, all: Vec<Mutation>) -> Result<Committed> {
         check_commit(&all)?;
-        let revs: Vec<Option<Rev>> = all.iter().map(Mutation::rev).collect();
+        let parts: Vec<Part> = all.iter().map(Part::of).collect();
         let now = self.now();
         // For this very request, which holds the time: DynamoDB refuses a token that comes with another request. When
         // the same mutations arrive in another call, it is their revisions that are recognised.
@@ -119,7 +119,7 @@ impl Connection {
                 let TransactWriteItemsError::TransactionCanceledException(cancelled) = context.into_err() else {
                     return Err(request.error(ErrorKind::Conflict, "the transaction was cancelled"));
                 };
-                self.cancelled(request, &revs, cancelled.cancellation_reasons.unwrap_or_default(), now)
+                self.cancelled(request, &parts, cancelled.cancellation_reasons.unwrap_or_default(), now)
             }
             Err(error) => Err(request.failed(error)),
         }
@@ -129,26 +129,25 @@ impl Connection {
     fn cancelled(
         &self,
         request: Request<'_>,
-        revs: &[Option<Rev>],
+        parts: &[Part],
         reasons: Vec<CancellationReason>,
         now: Instant,
     ) -> Result<Committed> {
         let mut refusals = Vec::new();
         let mut obstacle = None;
         let mut is_hidden = false;
-        for (index, reason) in reasons.into_iter().enumerate() {
-            let rev = revs.get(index).copied().flatten();
+        for (index, (part, reason)) in parts.iter().zip(reasons).enumerate() {
             match reason.code.as_deref() {
                 None | Some("None") => {}
                 Some("ConditionalCheckFailed") => {
-                    let current = self.current(reason.item, now)?;
-                    if rev.is_some() && current.as_ref().map(Occupant::rev) == rev {
+                    let current = self.refused(request, part, reason.item, now)?;
+                    if part.rev.is_some() && current.as_ref().map(Occupant::rev) == part.rev {
                         return Ok(Committed::Applied);
                     }
                     refusals.push(Refusal { index, current });
                 }
                 Some(code) => {
-                    is_hidden |= rev.is_some();
+                    is_hidden |= part.rev.is_some();
                     obstacle.get_or_insert_with(|| request.cancelled(code, reason.message.as_deref()));
                 }
             }
@@ -201,17 +200,50 @@ impl Connection {
     }
 
     /// What a mutation that was applied replaced. What cannot be read must not make its success an error.
-    fn previous(&self, attributes: Option<Attributes>, now: Instant) -> Previous {
+    fn previous(&self, at: &Address, attributes: Option<Attributes>, now: Instant) -> Previous {
         // Some engines answer with the bare key where nothing was.
         let stored = attributes.filter(|attributes| attributes.keys().any(|name| name != "pk" && name != "sk"));
-        match self.current(stored, now) {
+        match stored.map(|attributes| self.occupant(at, attributes, now)).transpose() {
             Ok(occupant) => Previous::Known(occupant),
             Err(_) => Previous::Unknown,
         }
     }
 
-    fn current(&self, attributes: Option<Attributes>, now: Instant) -> Result<Option<Occupant>> {
-        attributes.map(|attributes| self.occupant(attributes, now)).transpose()
+    /// What is there, as of a condition that did not hold.
+    fn refused(
+        &self,
+        request: Request<'_>,
+        part: &Part,
+        attributes: Option<Attributes>,
+        now: Instant,
+    ) -> Result<Option<Occupant>> {
+        match attributes {
+            Some(attributes) => self.occupant(&part.at, attributes, now).map(Some),
+            // Nothing is there, by which the condition would hold: not the answer that was asked for.
+            None if part.admits_vacant => Err(request.error(
+                ErrorKind::Unsupported,
+                "the endpoint does not tell what is there when a condition does not hold",
+            )),
+            None => Ok(None),
+        }
+    }
+}
+
+/// What the answer to a mutation is read by.
+struct Part {
+    at: Address,
+    /// What it stores, none for a check.
+    rev: Option<Rev>,
+    admits_vacant: bool,
+}
+
+impl Part {
+    fn of(mutation: &Mutation) -> Self {
+        Self {
+            at: mutation.at().clone(),
+            rev: mutation.rev(),
+            admits_vacant: matches!(mutation.when(), When::Always | When::Absent | When::Newer),
+        }
     }
 }
 

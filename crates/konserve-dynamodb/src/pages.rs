@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use futures::stream::{self, BoxStream, StreamExt};
 use konserve_core::Result;
 use konserve_core::backend::{Address, Item, Listing, Occupant, Order, RowQuery, Space};
@@ -10,6 +10,9 @@ use konserve_core::backend::{Address, Item, Listing, Occupant, Order, RowQuery, 
 use crate::connection::{Connection, Slot, projection};
 use crate::expression::{self, LIVE};
 use crate::layout::{self, Attributes};
+
+/// By how much the next page may go through more than the last one, which did not bring enough.
+const REACH_GROWTH: usize = 4;
 
 /// What one page brought, and where the next one starts; `None` after the last.
 struct Page<T> {
@@ -26,6 +29,8 @@ struct Pages<Q, T> {
     next: Option<Option<Attributes>>,
     /// How many more items to deliver.
     left: Option<usize>,
+    /// How many items of the table the next page may go through.
+    reach: Option<usize>,
 }
 
 /// The items of one partition, ordered by row.
@@ -36,6 +41,7 @@ pub(crate) fn rows(slot: Slot, query: RowQuery) -> BoxStream<'static, Result<(u6
     let pages = Pages {
         slot,
         left: query.limit,
+        reach: query.limit,
         query,
         ready: VecDeque::new(),
         next: Some(None),
@@ -48,7 +54,7 @@ pub(crate) fn rows(slot: Slot, query: RowQuery) -> BoxStream<'static, Result<(u6
             let Some(start) = pages.next.take() else {
                 return Ok(None);
             };
-            let page = pages.slot.get()?.query(&pages.query, pages.left, start).await?;
+            let page = pages.slot.get()?.query(&pages.query, pages.reach, start).await?;
             pages.fill(page);
         }
     })
@@ -63,6 +69,7 @@ pub(crate) fn list(slot: Slot, space: Space, how: Listing) -> BoxStream<'static,
         ready: VecDeque::new(),
         next: Some(None),
         left: None,
+        reach: None,
     };
     stream::try_unfold(pages, |mut pages| async move {
         loop {
@@ -97,6 +104,8 @@ impl<Q, T> Pages<Q, T> {
 
     fn fill(&mut self, page: Page<T>) {
         self.ready = page.items.into();
+        // Tombstones count for DynamoDB. Many of them must not take as many requests.
+        self.reach = self.reach.map(|reach| reach.saturating_mul(REACH_GROWTH));
         let is_enough = self.left.is_some_and(|left| left <= self.ready.len());
         self.next = match is_enough {
             true => None,
@@ -121,7 +130,7 @@ impl Connection {
             .table_name(request.table)
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
             .filter_expression(LIVE)
-            .expression_attribute_values(":pk", aws_sdk_dynamodb::types::AttributeValue::S(pk))
+            .expression_attribute_values(":pk", AttributeValue::S(pk))
             .expression_attribute_values(":first", layout::decimal(query.range.start()))
             .expression_attribute_values(":last", layout::decimal(query.range.end()))
             .expression_attribute_values(":now", expression::now_value(now))
@@ -137,9 +146,9 @@ impl Connection {
         request.log(output.consumed_capacity());
         let mut items = Vec::new();
         for attributes in output.items.into_iter().flatten() {
-            let row = layout::row(&attributes)?;
-            if let Occupant::Item(item) = self.occupant(attributes, now)? {
-                items.push((row, item));
+            let address = self.layout.address(&attributes)?;
+            if let Occupant::Item(item) = self.occupant(&address, attributes, now)? {
+                items.push((address.row, item));
             }
         }
         let next = some_key(output.last_evaluated_key);
@@ -149,7 +158,7 @@ impl Connection {
     async fn scan(&self, space: Space, how: &Listing, start: Option<Attributes>) -> Result<Page<(Address, Occupant)>> {
         let request = self.reads("Scan");
         let now = self.now();
-        let prefix = aws_sdk_dynamodb::types::AttributeValue::S(self.layout.space_prefix(space));
+        let prefix = AttributeValue::S(self.layout.space_prefix(space));
         let mut scan = self
             .client
             .scan()
@@ -170,7 +179,7 @@ impl Connection {
         let mut items = Vec::new();
         for attributes in output.items.into_iter().flatten() {
             let address = self.layout.address(&attributes)?;
-            let occupant = self.occupant(attributes, now)?;
+            let occupant = self.occupant(&address, attributes, now)?;
             if how.tombstones || occupant.item().is_some() {
                 items.push((address, occupant));
             }
@@ -185,7 +194,7 @@ impl Connection {
         start: Option<Attributes>,
     ) -> Result<(Vec<Attributes>, Option<Attributes>)> {
         let request = self.reads("Scan");
-        let prefix = aws_sdk_dynamodb::types::AttributeValue::S(self.layout.prefix().to_owned());
+        let prefix = AttributeValue::S(self.layout.prefix().to_owned());
         let output = self
             .client
             .scan()

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{DeleteRequest, ReturnConsumedCapacity, WriteRequest};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use konserve_core::backend::Purge;
-use konserve_core::{ErrorKind, Result, Rev};
+use konserve_core::{Error, ErrorKind, Outcome, Result, Rev};
 
 use crate::backoff::Backoff;
 use crate::connection::Connection;
@@ -37,6 +37,7 @@ impl Connection {
             .buffer_unordered(CONCURRENT_REQUESTS)
             .try_for_each(|()| async { Ok(()) })
             .await
+            .map_err(partly)
     }
 
     /// Erases whatever these keys hold. No key may come twice.
@@ -50,6 +51,7 @@ impl Connection {
             .buffer_unordered(CONCURRENT_REQUESTS)
             .try_for_each(|()| async { Ok(()) })
             .await
+            .map_err(partly)
     }
 
     async fn erase_batch(&self, keys: Vec<Attributes>) -> Result<()> {
@@ -111,4 +113,9 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Whatever failed, some may be erased, and doing it again does no harm.
+fn partly(error: Error) -> Error {
+    error.with_outcome(Outcome::Unknown)
 }

@@ -21,7 +21,7 @@ impl Connection {
     pub(crate) async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         let key = self.layout.key(at)?;
         match self.get(key, how.strong, projection(how)).await? {
-            Some(attributes) => Ok(self.occupant(attributes, self.now())?.into_item()),
+            Some(attributes) => Ok(self.occupant(at, attributes, self.now())?.into_item()),
             None => Ok(None),
         }
     }
@@ -115,7 +115,7 @@ impl Connection {
             // Only one table was asked for, and an answer may name it otherwise than by its ARN.
             for attributes in output.responses.into_iter().flatten().flat_map(|(_, items)| items) {
                 let address = self.layout.address(&attributes)?;
-                if let Occupant::Item(item) = self.occupant(attributes, now)? {
+                if let Occupant::Item(item) = self.occupant(&address, attributes, now)? {
                     found.push((address, item));
                 }
             }

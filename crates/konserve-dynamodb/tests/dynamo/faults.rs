@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use konserve_core::backend::{Backend, Committed, Mutation, Previous, Read, Space, When, Written};
+use futures::TryStreamExt;
+use konserve_core::backend::{
+    Backend, Committed, Listing, Mutation, Partition, Previous, Read, RowQuery, Space, When, Written,
+};
 use konserve_core::{Error, ErrorKind, Outcome};
 use konserve_dynamodb::{DynamoConfig, DynamoDb};
 
@@ -135,7 +138,8 @@ async fn reasons_of_a_cancelled_transaction_are_read_by_code() {
             check.clone(),
         ]
     };
-    let cases: [(Vec<String>, Result<&[usize], ErrorKind>); 11] = [
+    type Case<'a> = (Vec<String>, Result<&'a [usize], ErrorKind>);
+    let cases: [Case; 11] = [
         (
             vec![reason("TransactionConflict"), none.clone(), none.clone()],
             Err(Contended),
@@ -258,7 +262,9 @@ async fn a_dead_endpoint_is_unavailable_and_what_was_never_sent_was_not_applied(
     assert!(error.source().is_some(), "{error:?}");
     let mut managed = config.clone();
     managed.managed_table = true;
-    check_kind(DynamoDb::create(managed).await, Unavailable);
+    // The first request of this is a mutation.
+    let error = check_kind(DynamoDb::create(managed).await, Unavailable);
+    assert_eq!(error.outcome(), Outcome::NotApplied);
 }
 
 #[tokio::test]
@@ -360,6 +366,41 @@ async fn an_item_that_is_not_of_the_layout_is_corrupt_and_never_absent() {
         let answer = format!(r#"{{"Item":{{{attributes}}}}}"#);
         script.push(Reply::answer("GetItem", 200, &answer));
         check_kind(store.read(&at(Space::Log, "a", 1), Read::STRONG).await, Corrupt);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_item_among_many_is_named() {
+    let engine = Engine::start().await;
+    let (store, script) = engine.scripted().await;
+    let items = r#"[{"pk":{"S":"/d/\"a\""},"sk":{"N":"0"},"r":{"B":"AAAA"}}]"#;
+    script.push(Reply::answer("Scan", 200, &format!(r#"{{"Items":{items}}}"#)));
+    let listing = store.list(Space::Document, Listing::all(Read::STRONG));
+    let error = check_kind(listing.try_collect::<Vec<_>>().await, Corrupt);
+    assert_eq!(error.key(), Some("\"a\""));
+    script.push(Reply::answer("Query", 200, &format!(r#"{{"Items":{items}}}"#)));
+    let rows = store.rows(RowQuery::all(Space::Document, Partition::new("\"a\""), Read::STRONG));
+    let error = check_kind(rows.try_collect::<Vec<_>>().await, Corrupt);
+    assert_eq!(error.key(), Some("\"a\""));
+    let responses = format!(r#"{{"Responses":{{"table":{items}}}}}"#);
+    script.push(Reply::answer("BatchGetItem", 200, &responses));
+    let error = check_kind(store.read_many(&[document("\"a\"")], Read::STRONG).await, Corrupt);
+    assert_eq!(error.key(), Some("\"a\""));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hides_what_is_there_is_not_believed() {
+    let engine = Engine::start().await;
+    let (store, script) = engine.scripted().await;
+    let refused = r#"{"__type":"ConditionalCheckFailedException"}"#;
+    for when in [When::Always, When::Absent, When::Newer] {
+        script.push(Reply::answer("UpdateItem", 400, refused));
+        check_kind(store.write(&document("a"), item(1), when).await, Unsupported);
+    }
+    for when in [When::Exists, When::Matches(rev(1))] {
+        script.push(Reply::answer("UpdateItem", 400, refused));
+        let answer = store.write(&document("a"), item(1), when).await.expect("an answer");
+        assert_eq!(answer, Written::Refused { current: None });
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::interceptors::{
-    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
+    BeforeTransmitInterceptorContextMut,
 };
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents};
@@ -57,6 +58,7 @@ struct ScriptState {
     replies: VecDeque<Reply>,
     sent: Vec<(String, String)>,
     current: Option<Reply>,
+    capacity: f64,
 }
 
 /// An answer that takes the place of the engine's.
@@ -100,6 +102,11 @@ impl Script {
         self.0.lock().expect("lock").replies.is_empty()
     }
 
+    /// The capacity units consumed since the last time.
+    pub(crate) fn take_capacity(&self) -> f64 {
+        std::mem::take(&mut self.0.lock().expect("lock").capacity)
+    }
+
     /// The requests sent so far, as operation and body.
     pub(crate) fn sent(&self) -> Vec<(String, String)> {
         self.0.lock().expect("lock").sent.clone()
@@ -139,9 +146,25 @@ impl Intercept for Script {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(reply) = self.0.lock().expect("lock").current.take() {
-            let status = StatusCode::try_from(reply.status)?;
-            *context.response_mut() = Response::new(status, reply.body.into());
+        let response = context.response_mut();
+        let mut state = self.0.lock().expect("lock");
+        if let Some(reply) = state.current.take() {
+            *response = Response::new(StatusCode::try_from(reply.status)?, reply.body.into());
+        }
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes();
+        let body = body.map(String::from_utf8_lossy).unwrap_or_default();
+        for units in body.split("\"CapacityUnits\":").skip(1) {
+            let end = units.find([',', '}']).unwrap_or(units.len());
+            self.0.lock().expect("lock").capacity += units[..end].parse::<f64>()?;
         }
         Ok(())
     }
@@ -168,9 +191,10 @@ impl Clock for ManualClock {
 }
 
 pub(crate) fn environment(clock: &Arc<ManualClock>) -> Environment {
-    let mut environment = Environment::default();
-    environment.clock = clock.clone();
-    environment
+    Environment {
+        clock: clock.clone(),
+        ..Environment::default()
+    }
 }
 
 pub(crate) fn rev(number: u64) -> Rev {
