@@ -2,11 +2,13 @@
 
 use std::future::IntoFuture;
 
-use futures::{FutureExt, StreamExt};
-use konserve_core::backend::{Backend, Listing, Read, Space};
-use konserve_core::{Environment, ErrorKind, Store};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use konserve_core::backend::{Backend, Listing, Purge, Read, Space, When};
+use konserve_core::{ErrorKind, Store};
 use konserve_memory::Memory;
 
+use crate::layer::{Fault, Layer};
 use crate::support::{quiet, small_items};
 
 async fn count(memory: &Memory, space: Space) -> usize {
@@ -15,122 +17,175 @@ async fn count(memory: &Memory, space: Space) -> usize {
     memory.list(space, listing).count().await
 }
 
+/// A store that takes many polls for everything.
+fn slow(memory: &Memory) -> Store {
+    Store::builder(Layer::new(memory, |_| Some(Fault::Slow)))
+        .options(quiet())
+        .build()
+}
+
 /// Polls a request this often and then drops it. Says whether it was done.
-async fn poll_and_drop(request: impl IntoFuture, polls: usize) -> bool {
+async fn poll_and_drop<T>(request: impl IntoFuture<Output = T>, polls: usize) -> Option<T> {
     let mut future = Box::pin(request.into_future());
     for _ in 0..polls {
-        if future.as_mut().now_or_never().is_some() {
-            return true;
+        if let Some(done) = future.as_mut().now_or_never() {
+            return Some(done);
         }
         tokio::task::yield_now().await; // so that what is to wake it does
     }
-    false
+    None
+}
+
+type Interrupted = fn(&Store) -> BoxFuture<'static, konserve_core::Result<()>>;
+
+fn large(letter: &str) -> String {
+    letter.repeat(20_000)
+}
+
+/// The calls that take more than one step. Before each, `a` and `b` are large and old, and `log` has two entries.
+const CALLS: [(&str, Interrupted); 8] = [
+    ("overwrite", |store| {
+        store
+            .assoc("a", &large("n"))
+            .into_future()
+            .map(|done| done.map(drop))
+            .boxed()
+    }),
+    ("shrink", |store| {
+        store
+            .assoc("a", "small")
+            .into_future()
+            .map(|done| done.map(drop))
+            .boxed()
+    }),
+    ("update", |store| {
+        let update = store.update("a", |old: Option<String>| old.unwrap().replace('o', "n"));
+        update.into_future().map(|done| done.map(drop)).boxed()
+    }),
+    ("multi_assoc", |store| {
+        let pairs = [("a", large("n")), ("b", large("n"))];
+        store
+            .multi_assoc(pairs)
+            .into_future()
+            .map(|done| done.map(drop))
+            .boxed()
+    }),
+    ("multi_dissoc", |store| {
+        store
+            .multi_dissoc(["a", "b"])
+            .into_future()
+            .map(|done| done.map(drop))
+            .boxed()
+    }),
+    ("large append", |store| {
+        store
+            .append("log", &large("n"))
+            .into_future()
+            .map(|done| done.map(drop))
+            .boxed()
+    }),
+    ("log creation", |store| {
+        store
+            .append("new log", "1")
+            .into_future()
+            .map(|done| done.map(drop))
+            .boxed()
+    }),
+    ("log removal", |store| {
+        store.dissoc("log").into_future().map(|done| done.map(drop)).boxed()
+    }),
+];
+
+/// Everything that can be read.
+async fn state(store: &Store) -> Vec<String> {
+    let short = |text: String| format!("{}{}", &text[..1], text.len());
+    let mut state = Vec::new();
+    for key in ["a", "b"] {
+        let found = store.get::<String>(key).consistent().await.unwrap();
+        state.push(found.map_or("-".to_owned(), short));
+    }
+    for key in ["log", "new log"] {
+        let exists = store.exists(key).await.unwrap();
+        let entries: Vec<String> = store.log::<String>(key).consistent().try_collect().await.unwrap();
+        state.push(format!(
+            "{exists} {:?}",
+            entries.into_iter().map(short).collect::<Vec<_>>()
+        ));
+    }
+    state
+}
+
+async fn prepared() -> (Memory, Store) {
+    let (memory, store) = small_items();
+    store.assoc("a", &large("o")).await.unwrap();
+    store.assoc("b", &large("o")).await.unwrap();
+    store.append_all("log", ["1", "2"]).await.unwrap();
+    (memory, store)
 }
 
 #[tokio::test]
-async fn a_large_write_dropped_at_any_point_leaves_old_or_new_and_can_be_collected() {
-    let (memory, store) = small_items();
-    let (old, new) = ("o".repeat(20_000), "n".repeat(30_000));
-    let mut interrupted = 0;
-    for polls in 0..200 {
-        store.assoc("k", &old).await.unwrap();
-        let memory = memory.clone();
-        let slow = Store::builder(Slow(memory.clone())).options(quiet()).build();
-        let done = poll_and_drop(slow.assoc("k", &new), polls).await;
-        let found = store.get::<String>("k").await.unwrap().unwrap();
-        assert!(found == old || found == new, "a mix after {polls} polls");
-        assert!(!done || found == new);
-        interrupted += usize::from(count(&memory, Space::Generation).await > 1);
-        store.collect().without_waiting().await.unwrap();
-        assert_eq!(count(&memory, Space::Generation).await, 1);
-        let chunks = if found == new { 9 } else { 6 };
-        assert_eq!(count(&memory, Space::Chunk).await, chunks, "after {polls} polls");
-        assert_eq!(store.get::<String>("k").await.unwrap().unwrap(), found);
-        if done {
-            assert!(interrupted > 5, "the writes were not interrupted");
-            return;
+async fn a_call_dropped_at_any_poll_leaves_old_or_new_and_can_be_collected() {
+    for (name, call) in CALLS {
+        let (_, store) = prepared().await;
+        let old = state(&store).await;
+        call(&store).await.unwrap();
+        let new = state(&store).await;
+        assert_ne!(old, new);
+        let (mut olds, mut news) = (0, 0);
+        for polls in 0.. {
+            let (memory, store) = prepared().await;
+            let done = poll_and_drop(call(&slow(&memory)), polls)
+                .await
+                .transpose()
+                .unwrap()
+                .is_some();
+            let found = state(&store).await;
+            // A log exists before its first entry.
+            let begun = name == "log creation" && found[3] == "true []";
+            assert!(
+                found == old || found == new || begun,
+                "{name} after {polls} polls: {found:?}"
+            );
+            assert!(!done || found == new, "{name} was done after {polls} polls");
+            olds += usize::from(found == old);
+            news += usize::from(found == new);
+            store.collect().without_waiting().await.unwrap();
+            assert_eq!(state(&store).await, found, "{name} after {polls} polls, collected");
+            // The state of the store says what is in it.
+            let generations = found.iter().map(|part| part.matches("20000").count()).sum::<usize>();
+            let shared = name == "multi_assoc" && found == new;
+            assert_eq!(
+                count(&memory, Space::Chunk).await,
+                generations * 6,
+                "{name} after {polls} polls"
+            );
+            assert_eq!(
+                count(&memory, Space::Generation).await,
+                if shared { 1 } else { generations }
+            );
+            let logs = found.iter().filter(|part| part.starts_with("true")).count();
+            let rows = found[2..]
+                .iter()
+                .map(|part| part.matches('"').count() / 2)
+                .sum::<usize>();
+            let rows = if found[2].contains("12") {
+                rows
+            } else {
+                rows.saturating_sub(usize::from(rows > 1))
+            };
+            assert_eq!(
+                count(&memory, Space::Log).await,
+                logs + rows,
+                "{name} after {polls} polls: {found:?}"
+            );
+            if done {
+                break;
+            }
         }
-    }
-    panic!("the write never ended");
-}
-
-/// Memory whose every answer takes a poll more.
-#[derive(Debug)]
-struct Slow(Memory);
-
-#[async_trait::async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Backend for Slow {
-    fn capabilities(&self) -> konserve_core::backend::Capabilities {
-        self.0.capabilities()
-    }
-    async fn read(
-        &self,
-        at: &konserve_core::backend::Address,
-        how: Read,
-    ) -> konserve_core::Result<Option<konserve_core::backend::Item>> {
-        tokio::task::yield_now().await;
-        self.0.read(at, how).await
-    }
-    async fn read_many(
-        &self,
-        at: &[konserve_core::backend::Address],
-        how: Read,
-    ) -> konserve_core::Result<Vec<Option<konserve_core::backend::Item>>> {
-        tokio::task::yield_now().await;
-        self.0.read_many(at, how).await
-    }
-    async fn write(
-        &self,
-        at: &konserve_core::backend::Address,
-        item: konserve_core::backend::Item,
-        when: konserve_core::backend::When,
-    ) -> konserve_core::Result<konserve_core::backend::Written> {
-        tokio::task::yield_now().await;
-        let written = self.0.write(at, item, when).await;
-        tokio::task::yield_now().await;
-        written
-    }
-    async fn remove(
-        &self,
-        at: &konserve_core::backend::Address,
-        rev: konserve_core::Rev,
-        when: konserve_core::backend::When,
-    ) -> konserve_core::Result<konserve_core::backend::Written> {
-        tokio::task::yield_now().await;
-        self.0.remove(at, rev, when).await
-    }
-    async fn commit(
-        &self,
-        all: Vec<konserve_core::backend::Mutation>,
-    ) -> konserve_core::Result<konserve_core::backend::Committed> {
-        tokio::task::yield_now().await;
-        let committed = self.0.commit(all).await;
-        tokio::task::yield_now().await;
-        committed
-    }
-    async fn purge(&self, what: &[konserve_core::backend::Purge]) -> konserve_core::Result<()> {
-        tokio::task::yield_now().await;
-        self.0.purge(what).await
-    }
-    fn rows(
-        &self,
-        query: konserve_core::backend::RowQuery,
-    ) -> futures::stream::BoxStream<'static, konserve_core::Result<(u64, konserve_core::backend::Item)>> {
-        self.0.rows(query)
-    }
-    fn list(
-        &self,
-        space: Space,
-        how: Listing,
-    ) -> futures::stream::BoxStream<
-        'static,
-        konserve_core::Result<(konserve_core::backend::Address, konserve_core::backend::Occupant)>,
-    > {
-        self.0.list(space, how)
-    }
-    async fn close(&self) -> konserve_core::Result<()> {
-        self.0.close().await
+        assert!(
+            olds > 1 && news > 0,
+            "{name} was interrupted {olds} times before and {news} times after"
+        );
     }
 }
 
@@ -138,11 +193,7 @@ impl Backend for Slow {
 async fn an_upload_that_a_collector_gave_up_is_refused_and_changes_nothing() {
     let (memory, store) = small_items();
     store.assoc("k", "old").await.unwrap();
-    let slow = Store::builder(Slow(memory.clone()))
-        .options(quiet())
-        .environment(Environment::default())
-        .build();
-    let mut upload = Box::pin(slow.assoc("k", &"n".repeat(30_000)).into_future());
+    let mut upload = Box::pin(slow(&memory).assoc("k", &"n".repeat(30_000)).into_future());
     while count(&memory, Space::Chunk).await < 9 {
         assert!(upload.as_mut().now_or_never().is_none());
         tokio::task::yield_now().await;
@@ -211,14 +262,8 @@ async fn a_record_with_a_flipped_bit_or_cut_short_is_corrupt_by_name() {
             }
             let mut damaged = item.clone();
             damaged.body = Some(bytes.into());
-            memory
-                .purge(&[konserve_core::backend::Purge::Row(at.clone())])
-                .await
-                .unwrap();
-            memory
-                .write(&at, damaged, konserve_core::backend::When::Always)
-                .await
-                .unwrap();
+            memory.purge(&[Purge::Row(at.clone())]).await.unwrap();
+            memory.write(&at, damaged, When::Always).await.unwrap();
             let error = store.get::<String>(key).await.unwrap_err();
             assert!(
                 matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported),
@@ -226,14 +271,8 @@ async fn a_record_with_a_flipped_bit_or_cut_short_is_corrupt_by_name() {
             );
             assert_eq!(error.key(), Some(format!("{key:?}").as_str()));
         }
-        memory
-            .purge(&[konserve_core::backend::Purge::Row(at.clone())])
-            .await
-            .unwrap();
-        memory
-            .write(&at, item, konserve_core::backend::When::Always)
-            .await
-            .unwrap();
+        memory.purge(&[Purge::Row(at.clone())]).await.unwrap();
+        memory.write(&at, item, When::Always).await.unwrap();
         assert!(store.get::<String>(key).await.unwrap().is_some());
     }
 }

@@ -3,6 +3,8 @@
 mod binaries;
 mod crashes;
 mod documents;
+mod faults;
+mod layer;
 mod logs;
 mod multi;
 mod support;

@@ -1,0 +1,270 @@
+//! What a store says and does when its engine fails: no failure looks like absence, nothing is applied twice, and not
+//! knowing is said as such.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use std::future::IntoFuture;
+
+use futures::{FutureExt, TryStreamExt};
+use konserve_core::backend::Space;
+use konserve_core::{Environment, Error, ErrorKind, Outcome, Result, Store, Value, path};
+use konserve_memory::Memory;
+
+use crate::layer::{Call, Fault, Layer};
+use crate::support::{manual, quiet};
+
+/// A store whose engine fails at the first call of this kind, and only then.
+fn failing_once(memory: &Memory, call: Call, fault: Fault) -> Store {
+    failing_once_at(memory, call, fault, Environment::default())
+}
+
+fn failing_once_at(memory: &Memory, call: Call, fault: Fault, environment: Environment) -> Store {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let layer = Layer::new(memory, move |now| {
+        (now == call && calls.fetch_add(1, Ordering::SeqCst) == 0).then_some(fault)
+    });
+    Store::builder(layer).options(quiet()).environment(environment).build()
+}
+
+#[tokio::test]
+async fn a_failed_read_is_an_error_and_never_absence() {
+    let memory = Memory::builder().item_limit(4096).build();
+    let sound = Store::new(memory.handle());
+    sound.assoc("k", "v").await.unwrap();
+    sound.assoc("large", &"x".repeat(9000)).await.unwrap();
+    sound.append("log", &1).await.unwrap();
+    for kind in [ErrorKind::Throttled, ErrorKind::Unavailable, ErrorKind::Denied] {
+        let failing = |call| failing_once(&memory, call, Fault::Before(kind));
+        let head = Call::Read(Space::Document);
+        let results: Vec<Result<()>> = vec![
+            failing(head).get::<String>("k").await.map(drop),
+            failing(head).exists("k").await.map(drop),
+            failing(head).get_meta("k").await.map(drop),
+            failing(head).get_in::<Value>(path!["k", "x"]).await.map(drop),
+            failing(head).bget("k").await.map(drop),
+            failing(head)
+                .update("k", |_: Option<String>| String::new())
+                .await
+                .map(drop),
+            failing(head).assoc_in(path!["k", "x"], &1).await.map(drop),
+            failing(head).dissoc_in(path!["k", "x"]).await.map(drop),
+            failing(head).append("k", &1).await.map(drop),
+            failing(Call::ReadMany).multi_get::<String>(["k"]).await.map(drop),
+            failing(Call::ReadMany).get::<String>("large").await.map(drop),
+            failing(Call::List).keys().try_collect::<Vec<_>>().await.map(drop),
+            failing(head).log::<i64>("log").try_collect::<Vec<_>>().await.map(drop),
+            failing(Call::Read(Space::Log))
+                .log::<i64>("log")
+                .try_collect::<Vec<_>>()
+                .await
+                .map(drop),
+            failing(Call::Rows)
+                .log::<i64>("log")
+                .try_collect::<Vec<_>>()
+                .await
+                .map(drop),
+            failing(Call::Rows)
+                .log::<i64>("log")
+                .last(1)
+                .try_collect::<Vec<_>>()
+                .await
+                .map(drop),
+            failing(Call::Rows).append("log", &2).await.map(drop),
+            failing(Call::List).collect().await.map(drop),
+        ];
+        for (number, result) in results.into_iter().enumerate() {
+            let error = result.expect_err(&format!("call {number}"));
+            assert_eq!(
+                (error.kind(), error.outcome()),
+                (kind, Outcome::NotApplied),
+                "call {number}: {error}"
+            );
+            assert!(error.operation().is_some(), "call {number}: {error}");
+        }
+    }
+    assert_eq!(sound.get::<String>("k").await.unwrap().as_deref(), Some("v"));
+    assert_eq!(
+        sound
+            .log::<i64>("log")
+            .consistent()
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap(),
+        [1]
+    );
+}
+
+/// A write of some kind, on a key that holds `old` before.
+async fn write(store: &Store, number: usize) -> Result<()> {
+    match number {
+        0 => store.assoc("k", "new").await.map(drop),
+        1 => store.update("k", |_: Option<String>| "new".to_owned()).await.map(drop),
+        2 => store.assoc_in(path!["k"], "new").await.map(drop),
+        3 => store.multi_assoc([("k", "new")]).await.map(drop),
+        4 => store.dissoc("k").await.map(drop),
+        5 => store.multi_dissoc(["k"]).await.map(drop),
+        _ => store.assoc("k", &"n".repeat(9000)).await.map(drop),
+    }
+}
+
+const WRITES: [Call; 7] = [
+    Call::Write(Space::Document),
+    Call::Write(Space::Document),
+    Call::Write(Space::Document),
+    Call::Commit,
+    Call::Remove,
+    Call::Commit,
+    Call::Commit,
+];
+
+#[tokio::test]
+async fn a_write_without_an_answer_is_an_unknown_outcome_and_one_that_was_refused_is_not() {
+    for (number, call) in WRITES.into_iter().enumerate() {
+        for (fault, applied) in [
+            (Fault::After, Some(true)),
+            (Fault::Lost, Some(false)),
+            (Fault::Before(ErrorKind::Throttled), None),
+        ] {
+            let memory = Memory::builder().item_limit(4096).build();
+            // Two stores can make revisions in one millisecond, and then the first write is not older than the second.
+            let (clock, environment) = manual();
+            let sound = Store::builder(memory.handle()).environment(environment.clone()).build();
+            sound.assoc("k", "old").await.unwrap();
+            clock.advance(Duration::from_secs(1));
+            let failing = failing_once_at(&memory, call, fault, environment);
+            let error: Error = write(&failing, number).await.unwrap_err();
+            let expected = match applied {
+                Some(_) => (ErrorKind::UnknownOutcome, Outcome::Unknown),
+                None => (ErrorKind::Throttled, Outcome::NotApplied),
+            };
+            assert_eq!(
+                (error.kind(), error.outcome()),
+                expected,
+                "write {number}, {fault:?}: {error}"
+            );
+            assert_eq!(error.is_retryable(), applied.is_none());
+            let old = sound.get::<String>("k").await.unwrap().as_deref() == Some("old");
+            assert_eq!(old, applied != Some(true), "write {number}, {fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_preparing_step_without_an_answer_means_that_nothing_was_written() {
+    for call in [Call::Write(Space::Generation), Call::Write(Space::Chunk)] {
+        let memory = Memory::builder().item_limit(4096).build();
+        let store = failing_once(&memory, call, Fault::After);
+        let error = store.assoc("k", &"n".repeat(9000)).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Unavailable, Outcome::NotApplied)
+        );
+        assert!(!store.exists("k").await.unwrap());
+        store.assoc("k", &"n".repeat(9000)).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_without_an_answer_is_in_the_log_once() {
+    for fault in [Fault::After, Fault::Lost] {
+        for large in [false, true] {
+            let memory = Memory::builder().item_limit(4096).build();
+            let text = if large { "x".repeat(9000) } else { "x".to_owned() };
+            Store::new(memory.handle()).append("log", "first").await.unwrap();
+            let call = if large { Call::Commit } else { Call::Write(Space::Log) };
+            let store = failing_once(&memory, call, fault);
+            assert_eq!(store.append("log", &text).await.unwrap(), 1);
+            assert_eq!(store.append("log", "last").await.unwrap(), 2);
+            let all: Vec<String> = store.log::<String>("log").try_collect().await.unwrap();
+            assert_eq!(all, ["first", &text, "last"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_that_never_gets_an_answer_ends_with_an_unknown_outcome() {
+    let memory = Memory::new();
+    let store = Store::new(Layer::new(&memory, |call| {
+        (call == Call::Write(Space::Log)).then_some(Fault::After)
+    }));
+    let error = store.append("log", &1).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::UnknownOutcome, Outcome::Unknown)
+    );
+    // It did happen, once, and the next writer goes on behind it.
+    let sound = Store::new(memory);
+    assert_eq!(sound.append("log", &2).await.unwrap(), 1);
+    assert_eq!(sound.log::<i64>("log").try_collect::<Vec<_>>().await.unwrap(), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_at_its_timeout_and_says_whether_a_write_was_on_its_way() {
+    let memory = Memory::builder().item_limit(4096).build();
+    let second = Duration::from_secs(1);
+    let hanging = |call| failing_once(&memory, call, Fault::Hang);
+    let head = Call::Read(Space::Document);
+    let unavailable = [
+        hanging(head).get::<Value>("k").timeout(second).await.unwrap_err(),
+        hanging(head)
+            .update("k", |_: Option<i64>| 1)
+            .timeout(second)
+            .await
+            .unwrap_err(),
+        hanging(Call::Write(Space::Chunk))
+            .assoc("k", &"n".repeat(9000))
+            .timeout(second)
+            .await
+            .unwrap_err(),
+    ];
+    for error in unavailable {
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Unavailable, Outcome::NotApplied),
+            "{error}"
+        );
+        assert_eq!(error.key(), Some("\"k\""));
+    }
+    let unknown = [
+        hanging(Call::Write(Space::Document))
+            .assoc("k", &1)
+            .timeout(second)
+            .await
+            .unwrap_err(),
+        hanging(Call::Commit)
+            .assoc("k", &"n".repeat(9000))
+            .timeout(second)
+            .await
+            .unwrap_err(),
+        hanging(Call::Remove).dissoc("k").timeout(second).await.unwrap_err(),
+    ];
+    for error in unknown {
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::UnknownOutcome, Outcome::Unknown),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_never_wins_says_contended() {
+    let memory = Memory::new();
+    let rival = Store::new(memory.handle());
+    rival.assoc("k", &0).await.unwrap();
+    let store = Store::new(memory);
+    let update = store.update("k", move |old: Option<i64>| {
+        // Somebody else is always faster.
+        rival.assoc("k", &1).into_future().now_or_never().unwrap().unwrap();
+        old.unwrap() + 1
+    });
+    let error = update.await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Contended, Outcome::NotApplied)
+    );
+    assert!(error.is_retryable());
+    assert_eq!(store.get::<i64>("k").await.unwrap(), Some(1));
+}
