@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::arena::Arena;
 use crate::failure::Verdict;
-use crate::{Harness, backend};
+use crate::{Harness, backend, store};
 
 /// What a trial can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub enum Capability {
     Transactions,
     /// A largest item.
     ItemLimit,
+    /// Values above the largest item: transactions, or no such limit.
+    LargeValues,
     /// A clock that can be set.
     Clock,
     /// Failures on demand.
@@ -33,6 +35,7 @@ impl Capability {
             Self::StrongReads => capabilities.strong_reads,
             Self::Transactions => capabilities.transactions.is_some(),
             Self::ItemLimit => capabilities.item_limit.is_some(),
+            Self::LargeValues => capabilities.item_limit.is_none() || capabilities.transactions.is_some(),
             Self::Clock => harness.has_clock(),
             Self::Faults => harness.has_faults(),
         }
@@ -45,6 +48,7 @@ impl fmt::Display for Capability {
             Self::StrongReads => "strong reads",
             Self::Transactions => "transactions",
             Self::ItemLimit => "an item limit",
+            Self::LargeValues => "values above the largest item",
             Self::Clock => "a clock that can be set",
             Self::Faults => "failures on demand",
         })
@@ -71,7 +75,7 @@ pub fn catalogue() -> Vec<Entry> {
 }
 
 pub(crate) fn all() -> Vec<Trial> {
-    backend::trials()
+    [backend::trials(), store::trials()].into_iter().flatten().collect()
 }
 
 pub(crate) type Run = Pin<Box<dyn Future<Output = Verdict> + Send>>;

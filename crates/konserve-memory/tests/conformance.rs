@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     };
     let mut without_transactions = defaults;
     without_transactions.transactions = None;
+    let small_values = without_transactions;
     without_transactions.item_limit = None;
 
     run_all([
@@ -42,6 +43,11 @@ fn main() -> ExitCode {
             "memory-no-transactions",
             Memory::builder().transactions(None).item_limit(None),
             without_transactions,
+        ),
+        suite(
+            "memory-small-values",
+            Memory::builder().transactions(None),
+            small_values,
         ),
         suite(
             "memory-no-strong-reads",

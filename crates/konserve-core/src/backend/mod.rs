@@ -10,6 +10,7 @@ mod condition;
 mod encoding;
 mod item;
 mod requests;
+mod shared;
 
 use std::fmt::Debug;
 

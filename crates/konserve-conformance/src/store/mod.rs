@@ -1,0 +1,58 @@
+//! Trials of `Store` over the engine, clause by clause of part 2 of `docs/contract.md`.
+//!
+//! The same calls give the same answers on every engine: what is tested here is that none shines through.
+
+mod binaries;
+mod documents;
+mod logs;
+mod multi;
+mod paths;
+mod sizes;
+mod updates;
+mod whole;
+
+use std::sync::Arc;
+
+use konserve_core::backend::Backend;
+use konserve_core::store::Options;
+use konserve_core::{Store, Value};
+
+use crate::arena::Arena;
+use crate::failure::Verdict;
+use crate::trial::Trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let groups = [
+        documents::trials(),
+        paths::trials(),
+        updates::trials(),
+        multi::trials(),
+        sizes::trials(),
+        binaries::trials(),
+        logs::trials(),
+        whole::trials(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+/// A store over a handle, which reads strongly unless told otherwise.
+fn over(backend: Arc<dyn Backend>) -> Store {
+    let mut options = Options::default();
+    options.consistent_read = true;
+    // What is left behind is looked at, so nothing may clean up meanwhile.
+    options.background_cleanup = false;
+    Store::builder(backend).options(options).build()
+}
+
+fn store(arena: &Arena) -> Store {
+    over(Arc::clone(&arena.backend))
+}
+
+async fn another(arena: &Arena) -> Verdict<Store> {
+    Ok(over(arena.namespace.another().await?))
+}
+
+/// A value from its text.
+fn edn(text: &str) -> Verdict<Value> {
+    Ok(text.parse()?)
+}
