@@ -225,7 +225,10 @@ async fn load_sdk(config: &DynamoConfig, credentials: Option<SharedCredentialsPr
 
 fn override_sdk(config: &DynamoConfig, sdk: SdkConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
     let has_timeouts = sdk.timeout_config().is_some_and(TimeoutConfig::has_timeouts);
+    let version = sdk.behavior_version();
     let mut sdk = sdk.into_builder();
+    // A configuration built by hand may lack it, and a client without one panics.
+    sdk.set_behavior_version(Some(version.unwrap_or_else(BehaviorVersion::v2026_01_12)));
     if let Some(region) = &config.region {
         sdk = sdk.region(Region::new(region.clone()));
     }

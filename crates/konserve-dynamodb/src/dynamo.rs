@@ -30,6 +30,19 @@ use crate::pages;
 /// | `rows` | 1 `Query` for each 1 MB, filtered tombstones included |
 /// | `list` | 1 `Scan` for each 1 MB of the table, other stores and other spaces included |
 ///
+/// Connecting takes 1 `DescribeTable`, and 1 `GetItem` for the mark of a namespace; a table that is missing takes 1
+/// `CreateTable` and further `DescribeTable` until it is active, a missing mark 1 `PutItem`. A managed table is not
+/// described.
+///
+/// # Rights
+///
+/// | for | rights on the table |
+/// |---|---|
+/// | items | `GetItem`, `BatchGetItem`, `Query`, `Scan`, `UpdateItem`, `ConditionCheckItem`, `DeleteItem`, `BatchWriteItem` |
+/// | a namespace or a managed table | `PutItem` as well, until its mark is there |
+/// | connecting to a table that is not managed | `DescribeTable` as well |
+/// | creating and deleting a table | `CreateTable`, `DeleteTable` as well |
+///
 /// # Outcomes
 ///
 /// A mutation is sent once. `unknown_outcome` says that the answer was lost; every other error says that nothing was

@@ -350,6 +350,30 @@ async fn texts_of_errors_hold_neither_values_nor_secrets() {
 }
 
 #[tokio::test]
+async fn debug_output_shows_no_secret() {
+    let engine = Engine::start().await;
+    let mut config = engine.config("table");
+    for secret in [
+        &mut config.access_key_id,
+        &mut config.secret_access_key,
+        &mut config.session_token,
+    ] {
+        *secret = Some("xyzzy".into());
+    }
+    let provider = aws_credential_types::Credentials::new("id", "xyzzy", Some("xyzzy".into()), None, "test");
+    let builder = || DynamoDb::builder(config.clone());
+    let sdk = aws_types::SdkConfig::builder().build();
+    for text in [
+        format!("{:?}", builder()),
+        format!("{:?}", builder().credentials_provider(provider).sdk_config(sdk)),
+        format!("{:?}", builder().client(engine.client(Default::default()))),
+        format!("{:?}", builder().connect().await.expect("connects")),
+    ] {
+        assert!(!text.contains("xyzzy"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_item_that_is_not_of_the_layout_is_corrupt_and_never_absent() {
     let engine = Engine::start().await;
     let (store, script) = engine.scripted().await;

@@ -280,3 +280,27 @@ async fn a_layout_from_the_future_is_refused() {
     put.item("v", AttributeValue::N("2".into())).send().await.expect("puts");
     check_kind(DynamoDb::connect(config).await, ErrorKind::Unsupported);
 }
+
+#[tokio::test]
+async fn a_bare_sdk_configuration_is_completed_by_that_of_the_store() {
+    let engine = Engine::start().await;
+    let bare = aws_types::SdkConfig::builder().build();
+    let store = DynamoDb::builder(engine.config("table")).sdk_config(bare);
+    let store = store.create().await.expect("creates");
+    store.write(&document("a"), item(1), When::Newer).await.expect("writes");
+
+    let credentials = aws_credential_types::Credentials::new("id", "secret", None, None, "test");
+    let full = aws_types::SdkConfig::builder()
+        .region(aws_sdk_dynamodb::config::Region::new("eu-west-1"))
+        .endpoint_url(&engine.endpoint)
+        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
+            credentials,
+        ))
+        .build();
+    let again = DynamoDb::builder(DynamoConfig::new("table")).sdk_config(full);
+    let again = again.connect().await.expect("connects");
+    assert_eq!(
+        again.read(&document("a"), Read::STRONG).await.expect("reads"),
+        Some(item(1))
+    );
+}
