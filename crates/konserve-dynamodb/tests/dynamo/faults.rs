@@ -289,7 +289,8 @@ async fn no_answer_in_time_is_unavailable_for_reads_and_unknown_for_mutations() 
     check_kind(DynamoDb::exists(config.clone()).await, Unavailable);
     let error = check_kind(DynamoDb::create(config).await, UnknownOutcome);
     assert_eq!(error.outcome(), Outcome::Unknown);
-    assert!(started.elapsed() < Duration::from_secs(2));
+    // Well below the default of one attempt, and generous to a busy machine.
+    assert!(started.elapsed() < Duration::from_secs(15));
     accepting.abort();
 }
 
