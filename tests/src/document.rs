@@ -77,7 +77,7 @@ impl Customer {
                 postal_code: format!("{:05}", id % 100_000),
                 position: (37.77 + id as f64 / 1e4, -122.41),
             },
-            orders: (0..9).map(order).collect(),
+            orders: (0..11).map(order).collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use konserve_core::record::{Codec, Content, Envelope};
@@ -147,5 +148,13 @@ fn envelope(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, codecs, typed, envelope);
+criterion_group! {
+    name = benches;
+    // There are many of them, and nothing but the processor is involved.
+    config = Criterion::default()
+        .sample_size(50)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = codecs, typed, envelope
+}
 criterion_main!(benches);
