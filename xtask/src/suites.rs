@@ -31,7 +31,9 @@ pub(crate) fn everything() -> Result<(), Failure> {
 
 /// `cargo xtask test-dynamo`
 pub(crate) fn dynamo(options: &DynamoOptions) -> Result<(), Failure> {
-    let mut cargo = Cargo::new("test --package konserve-dynamodb --package konserve-tests --all-features --locked");
+    // Without doc tests: those of `konserve-tests` are the documents of the workspace.
+    let mut cargo =
+        Cargo::new("test --package konserve-dynamodb --package konserve-tests --all-features --locked --tests");
     if let Some(endpoint) = &options.endpoint {
         cargo = cargo.env("KONSERVE_DYNAMODB_ENDPOINT", endpoint);
     }
@@ -50,20 +52,21 @@ pub(crate) fn dynamo(options: &DynamoOptions) -> Result<(), Failure> {
 /// `cargo xtask conformance`
 pub(crate) fn conformance(engine: Option<Engine>) -> Result<(), Failure> {
     // Together with `konserve-tests`, which has no such test: the selections are built of the same artefacts that way.
-    let mut cargo = Cargo::new("test --package konserve-tests");
+    let mut cargo = Cargo::new("test --package konserve-tests --all-features --locked");
     for engine in engine.map_or(Engine::ALL.to_vec(), |engine| vec![engine]) {
-        cargo = cargo.arg("--package").arg(package(engine));
+        let (package, test) = suite(engine);
+        cargo = cargo.args(&format!("--package {package} --test {test}"));
     }
-    cargo.args("--all-features --locked --test conformance").run()
+    cargo.run()
 }
 
-/// Where the suite is run on an engine: the test `conformance` of this package.
-fn package(engine: Engine) -> &'static str {
+/// The package and the test that run the suite on an engine.
+fn suite(engine: Engine) -> (&'static str, &'static str) {
     match engine {
-        Engine::Memory => "konserve-memory",
-        Engine::DynamoDb => "konserve-dynamodb",
-        // The engine that shows how one is written.
-        Engine::Directory => "konserve-conformance",
+        Engine::Memory => ("konserve-memory", "conformance"),
+        Engine::DynamoDb => ("konserve-dynamodb", "conformance"),
+        // The example of an engine.
+        Engine::Directory => ("konserve-conformance", "directory"),
     }
 }
 
