@@ -4,6 +4,8 @@
 //! their other blocks are checked by the test `documents`.
 
 pub mod document;
+pub mod embedded;
+pub mod fixture;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -23,8 +23,8 @@ use crate::{Error, ErrorKind, Key, Result, Value};
 impl Store {
     /// Appends an entry to the log at a key, which is created if the key is absent, and says at which position it is.
     ///
-    /// One write when this store appended to the log before; three reads more otherwise. Any number of writers in any number of
-    /// processes: positions are dense from 0, in one order for all readers.
+    /// One write when this store appended to the log before; three reads more otherwise, or a read and a commit to create it. Any
+    /// number of writers in any number of processes: positions are dense from 0, in one order for all readers.
     ///
     /// # Errors
     ///
