@@ -1,6 +1,7 @@
 //! What a store does, on the reference engine.
 
 mod binaries;
+mod clocks;
 mod crashes;
 mod documents;
 mod faults;

@@ -1,10 +1,16 @@
 //! Several keys at once: all or nothing.
 
 use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::FutureExt;
 
 use konserve_core::store::MULTI_LIMIT;
-use konserve_core::{ErrorKind, Key, Value};
+use konserve_core::{ErrorKind, Key, Store, Value};
+use konserve_memory::Memory;
 
+use crate::layer::{Call, Layer};
 use crate::support::{small_items, store};
 
 fn numbered(count: usize) -> Vec<(String, usize)> {
@@ -122,4 +128,23 @@ async fn nothing_at_all_is_allowed() {
     store.multi_assoc(Vec::<(&str, i32)>::new()).await.unwrap();
     assert!(store.multi_get::<i64>([""; 0]).await.unwrap().is_empty());
     assert!(store.multi_dissoc([""; 0]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_multi_dissoc_says_was_true_of_all_keys_at_once() {
+    let memory = Memory::new();
+    let sound = Store::new(memory.handle());
+    sound.assoc("there", &1).await.unwrap();
+    let rival = sound.clone();
+    let commits = AtomicUsize::new(0);
+    // Between finding a key absent and removing the others, it appears.
+    let layer = Layer::new(&memory, move |call| {
+        if call == Call::Commit && commits.fetch_add(1, Ordering::SeqCst) == 1 {
+            rival.assoc("late", &2).into_future().now_or_never().unwrap().unwrap();
+        }
+        None
+    });
+    let existed = Store::new(layer).multi_dissoc(["there", "late"]).await.unwrap();
+    assert!(existed.values().all(|existed| *existed), "{existed:?}");
+    assert!(!sound.exists("late").await.unwrap() && !sound.exists("there").await.unwrap());
 }
