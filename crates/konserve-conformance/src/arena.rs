@@ -1,7 +1,7 @@
 //! What a trial works with: its namespace, revisions that rise, and short words for what all of them do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -247,6 +247,27 @@ pub(crate) fn tells(previous: &Previous, truth: Option<&Occupant>, unknown_allow
     match previous {
         Previous::Known(known) => shows(known.as_ref(), truth),
         Previous::Unknown => unknown_allowed,
+    }
+}
+
+/// Lets a task go on until this is dropped, however the trial ends.
+pub(crate) struct Until(Arc<AtomicBool>);
+
+impl Until {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Says, in the task, whether to go on.
+    pub(crate) fn go_on(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let over = Arc::clone(&self.0);
+        move || !over.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Until {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

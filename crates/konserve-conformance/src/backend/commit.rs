@@ -8,7 +8,7 @@ use konserve_core::backend::{
 };
 use konserve_core::{ErrorKind, Outcome};
 
-use crate::arena::{Arena, Random, item, joined, settled, shows};
+use crate::arena::{Arena, Random, Until, item, joined, settled, shows};
 use crate::failure::{Verdict, check, refused, same};
 use crate::trial::{Capability, Trial};
 
@@ -366,10 +366,11 @@ async fn bytes_around_the_limit(arena: Arc<Arena>) -> Verdict {
 async fn readers_see_all_or_nothing(arena: Arc<Arena>) -> Verdict {
     let addresses: Vec<_> = (0..4).map(|number| arena.at(&format!("part-{number}"))).collect();
     let another = arena.namespace.another().await?;
+    let until = Until::new();
     let writer = {
-        let (arena, addresses) = (Arc::clone(&arena), addresses.clone());
+        let (arena, addresses, go_on) = (Arc::clone(&arena), addresses.clone(), until.go_on());
         tokio::spawn(async move {
-            for round in 0..60 {
+            for round in (0_u64..).take_while(|_| go_on()) {
                 // Now from the first to the last, now from the last to the first.
                 let same = item(arena.rev());
                 let mut all: Vec<_> = addresses.iter().map(|at| write(at, &same, When::Newer)).collect();
@@ -382,7 +383,9 @@ async fn readers_see_all_or_nothing(arena: Arc<Arena>) -> Verdict {
         })
     };
     let mut random = arena.random();
-    while !writer.is_finished() {
+    // Until enough commits came in between, however slow the writer is to begin.
+    let (mut before, mut changes) = (None, 0);
+    while changes < 40 && !writer.is_finished() {
         let backend = if random.below(2) == 0 { &arena.backend } else { &another };
         let mut seen = None;
         for _ in 0..2 * addresses.len() {
@@ -394,8 +397,11 @@ async fn readers_see_all_or_nothing(arena: Arc<Arena>) -> Verdict {
             );
             seen = rev;
         }
+        changes += usize::from(seen != before);
+        before = seen;
         tokio::task::yield_now().await;
     }
+    drop(until);
     joined(writer).await
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use konserve_core::Instant;
 use konserve_core::backend::{Address, Item, Partition, Read, Space, When, Written};
 
-use crate::arena::{Arena, item, joined};
+use crate::arena::{Arena, Until, item, joined};
 use crate::failure::{Verdict, check, same};
 use crate::trial::Trial;
 
@@ -262,16 +262,19 @@ async fn one_write_one_answer(arena: Arc<Arena>) -> Verdict {
     };
     arena.put(&at, &sized(arena.rev(), 0)).await?;
     let another = arena.namespace.another().await?;
+    let until = Until::new();
     let writer = {
-        let (arena, at) = (Arc::clone(&arena), at.clone());
+        let (arena, at, go_on) = (Arc::clone(&arena), at.clone(), until.go_on());
         tokio::spawn(async move {
-            for number in 1..200 {
+            for number in (1..).take_while(|_| go_on()) {
                 arena.put(&at, &sized(arena.rev(), number)).await?;
             }
             Verdict::Ok(())
         })
     };
-    while !writer.is_finished() {
+    // Until enough writes came in between, however slow the writer is to begin.
+    let (mut before, mut changes) = (None, 0);
+    while changes < 60 && !writer.is_finished() {
         for backend in [&arena.backend, &another] {
             let read = backend.read(&at, Read::STRONG).await?;
             let Some(Item {
@@ -284,8 +287,11 @@ async fn one_write_one_answer(arena: Arc<Arena>) -> Verdict {
             let fill = meta.first().copied();
             let whole = body.iter().chain(&meta).all(|byte| Some(*byte) == fill);
             check!(whole, "meta and body of different writes: {meta:?} and {body:?}");
+            changes += usize::from(before != fill);
+            before = fill;
         }
         tokio::task::yield_now().await;
     }
+    drop(until);
     joined(writer).await
 }

@@ -1,12 +1,11 @@
 //! Trials of `rows`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
 use konserve_core::backend::{Address, Item, Order, Partition, Purge, Read, RowQuery, Space, When};
 
-use crate::arena::{Arena, expired, item, joined};
+use crate::arena::{Arena, Until, expired, item, joined};
 use crate::failure::{Verdict, check, same};
 use crate::trial::Trial;
 
@@ -248,13 +247,13 @@ async fn what_stays_comes_once(arena: Arc<Arena>) -> Verdict {
     let there = arena.fill_rows(&partition()).await?;
     let stays: Vec<_> = there.iter().filter(|(row, _)| row % 2 == 0).cloned().collect();
     let last = there.len() as u64;
-    let done = Arc::new(AtomicBool::new(false));
+    let until = Until::new();
     let churn = {
-        let (arena, done) = (Arc::clone(&arena), Arc::clone(&done));
+        let (arena, go_on) = (Arc::clone(&arena), until.go_on());
         let backend = arena.namespace.another().await?;
         tokio::spawn(async move {
             let mut random = arena.random();
-            while !done.load(Ordering::Relaxed) {
+            while go_on() {
                 let at = at(random.below(last as usize / 2) as u64 * 2 + 1);
                 match random.below(3) {
                     0 => drop(backend.write(&at, item(arena.rev()), When::Newer).await?),
@@ -287,7 +286,7 @@ async fn what_stays_comes_once(arena: Arc<Arena>) -> Verdict {
             even.len()
         );
     }
-    done.store(true, Ordering::Relaxed);
+    drop(until);
     joined(churn).await
 }
 

@@ -7,7 +7,7 @@ use konserve_core::store::MULTI_LIMIT;
 use konserve_core::{ErrorKind, Key, Outcome, Value};
 
 use super::{another, store};
-use crate::arena::{Arena, joined};
+use crate::arena::{Arena, Until, joined};
 use crate::failure::{Verdict, check, refused, same};
 use crate::trial::{Capability, Trial};
 
@@ -186,18 +186,20 @@ async fn over_a_log(arena: Arc<Arena>) -> Verdict {
 
 /// One store writes rounds; a reader who saw a round at one key sees no earlier one at another.
 async fn seen_whole(arena: Arc<Arena>) -> Verdict {
-    const ROUNDS: u64 = 30;
     let (writer, reader) = (another(&arena).await?, store(&arena));
     let names = ["a", "b", "c"];
     writer.multi_assoc(names.map(|name| (name, 0_u64))).await?;
+    let until = Until::new();
+    let go_on = until.go_on();
     let writing = tokio::spawn(async move {
-        for round in 1..=ROUNDS {
+        for round in (1_u64..).take_while(|_| go_on()) {
             writer.multi_assoc(names.map(|name| (name, round))).await?;
         }
         Verdict::Ok(())
     });
     let mut random = arena.random();
-    while !writing.is_finished() {
+    let (mut before, mut changes) = (0, 0);
+    while changes < 25 && !writing.is_finished() {
         let mut seen = 0;
         for _ in 0..6 {
             let name = names[random.below(names.len())];
@@ -208,8 +210,11 @@ async fn seen_whole(arena: Arc<Arena>) -> Verdict {
             );
             seen = round;
         }
+        changes += usize::from(seen != before);
+        before = seen;
         tokio::task::yield_now().await;
     }
+    drop(until);
     joined(writing).await
 }
 
