@@ -124,15 +124,24 @@ impl Head {
         }
     }
 
-    /// What a head of a key says to users; `None` for the rows of logs.
-    pub(crate) fn into_meta(self, revision: Revision) -> Option<Meta> {
+    /// What a head of a key says to users.
+    ///
+    /// # Errors
+    ///
+    /// `corrupt` for the head of a row of a log, which is misplaced where a key is looked for.
+    pub(crate) fn into_meta(self, revision: Revision) -> Result<Meta> {
         let (key, kind, user) = match self.kind {
             HeadKind::Document { key, user } => (key, Kind::Document, user),
             HeadKind::Binary { key, user } => (key, Kind::Binary, user),
             HeadKind::Log { key, .. } => (key, Kind::Log, Map::new()),
-            HeadKind::Entries { .. } | HeadKind::Seal => return None,
+            HeadKind::Entries { .. } | HeadKind::Seal => {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    "the head of a row of a log where that of a key belongs",
+                ));
+            }
         };
-        Some(Meta {
+        Ok(Meta {
             key,
             kind,
             last_write: revision.instant(),

@@ -12,7 +12,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use serde::Serialize;
 use tokio::io::AsyncRead;
 
-use super::request::{Common, impl_request};
+use super::request::{Common, impl_conditions, impl_consistent, impl_request};
 use super::write::{Condition, is_a_log, put};
 use super::{Operation, Store, document};
 use crate::backend::{Address, Read};
@@ -185,18 +185,6 @@ pub struct Bassoc {
 }
 
 impl Bassoc {
-    /// Only if the key is absent; otherwise `conflict`.
-    pub fn if_absent(mut self) -> Self {
-        self.condition = Condition::Absent;
-        self
-    }
-
-    /// Only if the key has exactly this revision; otherwise `conflict`.
-    pub fn if_revision(mut self, revision: Revision) -> Self {
-        self.condition = Condition::Revision(revision);
-        self
-    }
-
     /// Stores these fields with the binary, for [`get_meta`](Store::get_meta): anything that serializes as a map.
     pub fn meta(mut self, fields: impl Serialize) -> Self {
         self.user = document::user_fields(&fields);
@@ -242,6 +230,7 @@ impl Bassoc {
     }
 }
 
+impl_conditions!(Bassoc);
 impl_request!([] Bassoc => Result<Revision>);
 
 async fn place_pieces(
@@ -303,12 +292,6 @@ pub struct Bget {
 }
 
 impl Bget {
-    /// See every write that was acknowledged before.
-    pub fn consistent(mut self) -> Self {
-        self.consistent = true;
-        self
-    }
-
     async fn run(self) -> Result<Option<Blob>> {
         let Self {
             common,
@@ -343,12 +326,7 @@ impl Bget {
                     (None, None) => return Err(Error::new(ErrorKind::Corrupt, "a binary without bytes")),
                 };
                 let size = head.size;
-                let meta = head.into_meta(item.rev).ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Corrupt,
-                        "the head of a row of a log where that of a key belongs",
-                    )
-                })?;
+                let meta = head.into_meta(item.rev)?;
                 Ok(Some(Blob {
                     common: Common::new(&Store {
                         inner: operation.store.clone(),
@@ -368,6 +346,7 @@ impl Bget {
     }
 }
 
+impl_consistent!([] Bget);
 impl_request!([] Bget => Result<Option<Blob>>);
 
 /// A binary, or a range of it, as it was when it was opened.

@@ -8,9 +8,10 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::Store;
+use super::request::impl_consistent;
 use crate::backend::{Address, Listing, Occupant, Partition, Space};
 use crate::head::{Head, Kind, Meta};
-use crate::{Error, ErrorKind, Result, Value};
+use crate::{Result, Value};
 
 impl Store {
     /// What is known of each key, as a stream, in no particular order.
@@ -82,12 +83,6 @@ impl Keys {
         self
     }
 
-    /// See every write that was acknowledged before.
-    pub fn consistent(mut self) -> Self {
-        self.consistent = true;
-        self
-    }
-
     /// Goes on where another stream of the same store was, by its [`position`](Self::position), also in another process.
     pub fn resume(mut self, position: impl Into<String>) -> Self {
         self.position = Some(Partition::new(position.into()));
@@ -122,11 +117,7 @@ impl Keys {
                 let meta = match occupant {
                     Occupant::Tombstone(_) => Ok(None),
                     Occupant::Item(item) => Head::decode(&store.envelope, &item.meta)
-                        .and_then(|head| {
-                            let misplaced =
-                                || Error::new(ErrorKind::Corrupt, "the head of a row of a log among the keys");
-                            head.into_meta(item.rev).ok_or_else(misplaced)
-                        })
+                        .and_then(|head| head.into_meta(item.rev))
                         .map(|meta| filter.admits(&meta).then_some((at.partition.clone(), meta)))
                         .map_err(|error| error.with_key(&at.partition)),
                 };
@@ -135,6 +126,8 @@ impl Keys {
             .boxed()
     }
 }
+
+impl_consistent!([] Keys);
 
 impl Stream for Keys {
     type Item = Result<Meta>;

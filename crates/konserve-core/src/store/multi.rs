@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::request::{Common, impl_request};
+use super::request::{Common, impl_consistent, impl_request};
 use super::write::check_kind;
 use super::{Backoff, MULTI_LIMIT, Operation, Store, document};
 use crate::backend::{Address, Committed, Mutation, Refusal, TransactionLimits, When};
@@ -106,12 +106,6 @@ pub struct MultiGet<T> {
 }
 
 impl<T: DeserializeOwned + Send + 'static> MultiGet<T> {
-    /// See every write that was acknowledged before.
-    pub fn consistent(mut self) -> Self {
-        self.consistent = true;
-        self
-    }
-
     async fn run(self) -> Result<BTreeMap<Key, T>> {
         let Self {
             common,
@@ -147,6 +141,7 @@ impl<T: DeserializeOwned + Send + 'static> MultiGet<T> {
     }
 }
 
+impl_consistent!([T] MultiGet<T>);
 impl_request!([T: DeserializeOwned + Send + 'static] MultiGet<T> => Result<BTreeMap<Key, T>>);
 
 /// The request of [`Store::multi_assoc`].

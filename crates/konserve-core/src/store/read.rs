@@ -4,12 +4,12 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use super::request::{Common, impl_request};
+use super::request::{Common, impl_consistent, impl_request};
 use super::{Operation, Store, document};
 use crate::head::{Head, Meta};
 use crate::placement::{Fetched, fetch};
 use crate::value::from_value_ref;
-use crate::{Error, ErrorKind, Key, Path, Result, nested};
+use crate::{Key, Path, Result, nested};
 
 impl Store {
     /// Whether the key holds anything: a document, a binary or a log.
@@ -67,12 +67,6 @@ pub struct Exists {
 }
 
 impl Exists {
-    /// See every write that was acknowledged before.
-    pub fn consistent(mut self) -> Self {
-        self.consistent = true;
-        self
-    }
-
     async fn run(self) -> Result<bool> {
         let Self {
             common,
@@ -93,6 +87,7 @@ impl Exists {
     }
 }
 
+impl_consistent!([] Exists);
 impl_request!([] Exists => Result<bool>);
 
 /// The request of [`Store::get`] and [`Store::get_in`].
@@ -106,12 +101,6 @@ pub struct Get<T> {
 }
 
 impl<T: DeserializeOwned + Send + 'static> Get<T> {
-    /// See every write that was acknowledged before.
-    pub fn consistent(mut self) -> Self {
-        self.consistent = true;
-        self
-    }
-
     /// Deliver what is known of the key as well.
     pub fn with_meta(self) -> GetWithMeta<T> {
         GetWithMeta {
@@ -168,6 +157,7 @@ impl<T: DeserializeOwned + Send + 'static> Get<T> {
     }
 }
 
+impl_consistent!([T] Get<T>);
 impl_request!([T: DeserializeOwned + Send + 'static] Get<T> => Result<Option<T>>);
 
 /// The request of [`Get::with_meta`].
@@ -199,12 +189,6 @@ pub struct GetMeta {
 }
 
 impl GetMeta {
-    /// See every write that was acknowledged before.
-    pub fn consistent(mut self) -> Self {
-        self.consistent = true;
-        self
-    }
-
     async fn run(self) -> Result<Option<Meta>> {
         let Self {
             common,
@@ -221,17 +205,14 @@ impl GetMeta {
                 let Some(item) = operation.read(&operation.store.address(&key), how).await? else {
                     return Ok(None);
                 };
-                let meta = Head::decode(&operation.store.envelope, &item.meta)?.into_meta(item.rev);
-                meta.map(Some).ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Corrupt,
-                        "the head of a row of a log where that of a key belongs",
-                    )
-                })
+                Head::decode(&operation.store.envelope, &item.meta)?
+                    .into_meta(item.rev)
+                    .map(Some)
             },
         )
         .await
     }
 }
 
+impl_consistent!([] GetMeta);
 impl_request!([] GetMeta => Result<Option<Meta>>);

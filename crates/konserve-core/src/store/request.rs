@@ -48,4 +48,36 @@ macro_rules! impl_request {
     };
 }
 
-pub(crate) use impl_request;
+/// Gives a request with a field `consistent: bool` its option.
+macro_rules! impl_consistent {
+    ([$($generics:tt)*] $type:ty) => {
+        impl<$($generics)*> $type {
+            /// See every write that was acknowledged before.
+            pub fn consistent(mut self) -> Self {
+                self.consistent = true;
+                self
+            }
+        }
+    };
+}
+
+/// Gives a request with a field `condition: Condition` its options.
+macro_rules! impl_conditions {
+    ($type:ty) => {
+        impl $type {
+            /// Only if the key is absent; otherwise `conflict`.
+            pub fn if_absent(mut self) -> Self {
+                self.condition = $crate::store::write::Condition::Absent;
+                self
+            }
+
+            /// Only if the key has exactly this revision; otherwise `conflict`.
+            pub fn if_revision(mut self, revision: $crate::Revision) -> Self {
+                self.condition = $crate::store::write::Condition::Revision(revision);
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use {impl_conditions, impl_consistent, impl_request};

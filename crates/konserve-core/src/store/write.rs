@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::request::{Common, impl_request};
+use super::request::{Common, impl_conditions, impl_request};
 use super::update::{Change, Modification, modify};
 use super::{Backoff, Operation, Store, document};
 use crate::backend::{Address, Occupant, Previous, Read, When, Written};
@@ -100,18 +100,6 @@ pub struct Assoc {
 }
 
 impl Assoc {
-    /// Only if the key is absent; otherwise `conflict`.
-    pub fn if_absent(mut self) -> Self {
-        self.condition = Condition::Absent;
-        self
-    }
-
-    /// Only if the key has exactly this revision; otherwise `conflict`.
-    pub fn if_revision(mut self, revision: Revision) -> Self {
-        self.condition = Condition::Revision(revision);
-        self
-    }
-
     /// Stores these fields with the document, for [`get_meta`](Store::get_meta): anything that serializes as a map.
     pub fn meta(mut self, fields: impl Serialize) -> Self {
         self.user = document::user_fields(&fields);
@@ -145,6 +133,7 @@ impl Assoc {
     }
 }
 
+impl_conditions!(Assoc);
 impl_request!([] Assoc => Result<Revision>);
 
 /// Stores a placed record at the address of a key, over anything but a log.

@@ -1,6 +1,7 @@
 //! What an interrupted call leaves: old or new, never a mix, and nothing that cannot be collected.
 
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -9,7 +10,7 @@ use konserve_core::{ErrorKind, Store};
 use konserve_memory::Memory;
 
 use crate::layer::{Fault, Layer};
-use crate::support::{quiet, small_items};
+use crate::support::{manual, quiet, small_items};
 
 async fn count(memory: &Memory, space: Space) -> usize {
     let mut listing = Listing::all(Read::STRONG);
@@ -269,4 +270,51 @@ async fn a_record_with_a_flipped_bit_or_cut_short_is_corrupt_by_name() {
         memory.write(&at, item, When::Always).await.unwrap();
         assert!(store.get::<String>(key).await.unwrap().is_some());
     }
+}
+
+#[tokio::test]
+async fn the_collector_waits_for_writers_readers_and_requests_on_their_way() {
+    let memory = Memory::builder().item_limit(4096).build();
+    let (clock, environment) = manual();
+    let store = |engine: Layer| {
+        Store::builder(engine)
+            .environment(environment.clone())
+            .options(quiet())
+            .build()
+    };
+    let sound = store(Layer::new(&memory, |_| None));
+    let slow = store(Layer::new(&memory, |_| Some(Fault::Slow)));
+    sound.assoc("k", &large("o")).await.unwrap();
+    sound.assoc("k", &large("n")).await.unwrap();
+    sound.assoc("removed", &1).await.unwrap();
+    sound.dissoc("removed").await.unwrap();
+    let mut upload = Box::pin(slow.assoc("k", &large("u")).into_future());
+    while count(&memory, Space::Chunk).await < 18 {
+        assert!(upload.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    drop(upload);
+    let minute = |minutes: u64| Duration::from_secs(60 * minutes);
+    // What has passed, and then: chunks, generation rows, documents with tombstones.
+    for (passed, left) in [
+        (minute(0), (18, 3, 2)),  // nobody names the first value any more, but readers may have begun
+        (minute(1), (12, 3, 2)),  // its chunks go
+        (minute(14), (12, 3, 1)), // a quarter of an hour after its removal the tombstone goes
+        (minute(1), (12, 2, 1)),  // and after as long, whatever was still on its way to the chunks
+        (minute(43), (12, 2, 1)), // the writer of the third may still be at it
+        (minute(1), (12, 2, 1)),  // not after an hour, but readers of what it flipped may be
+        (minute(1), (6, 2, 1)),
+        (minute(15), (6, 1, 1)),
+        (minute(600), (6, 1, 1)),
+    ] {
+        clock.advance(passed);
+        sound.collect().await.unwrap();
+        let found = (
+            count(&memory, Space::Chunk).await,
+            count(&memory, Space::Generation).await,
+            count(&memory, Space::Document).await,
+        );
+        assert_eq!(found, left, "after {passed:?} more");
+    }
+    assert_eq!(sound.get::<String>("k").await.unwrap().unwrap(), large("n"));
 }
