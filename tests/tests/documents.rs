@@ -56,6 +56,20 @@ fn all_toml_and_json_is_well_formed() {
 }
 
 #[test]
+fn every_configuration_is_accepted() {
+    let mut accepted = 0;
+    for Block { place, text, .. } in blocks_of("toml") {
+        if text.lines().any(|line| line.starts_with("backend = ")) {
+            if let Err(error) = toml::from_str::<konserve::Config>(&text) {
+                panic!("{place}: {error}");
+            }
+            accepted += 1;
+        }
+    }
+    assert!(accepted > 0, "the README shows how a store is configured");
+}
+
+#[test]
 fn the_checks_of_commands_fail_where_they_must() {
     for (line, exists) in [
         ("cargo xtask test", true),

@@ -5,12 +5,12 @@ use std::fmt;
 use konserve_core::value::{Map, from_value};
 use konserve_core::{Error, ErrorKind, Result, Value};
 use serde::Deserialize;
-use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 #[cfg(feature = "dynamodb")]
 use konserve_dynamodb::DynamoConfig;
 
-use crate::Options;
+use crate::{Options, fields};
 
 /// Which store to open: the engine with its settings, and how the store behaves.
 ///
@@ -81,6 +81,9 @@ pub struct MemoryConfig {
     pub name: Option<String>,
 }
 
+/// The engines that there are, in this build or not.
+const BACKENDS: [&str; 2] = ["dynamodb", "memory"];
+
 impl Config {
     /// The store of this engine with default options.
     pub fn new(engine: impl Into<Engine>) -> Self {
@@ -116,6 +119,17 @@ impl Engine {
             #[cfg(feature = "memory")]
             Self::Memory(_) => "memory",
             Self::NotBuilt { feature } => feature,
+        }
+    }
+
+    /// The names of the settings of an engine; `None` when there is no such engine in this build.
+    fn settings(backend: &str) -> Option<&'static [&'static str]> {
+        match backend {
+            #[cfg(feature = "dynamodb")]
+            "dynamodb" => Some(fields::names::<DynamoConfig>()),
+            #[cfg(feature = "memory")]
+            "memory" => Some(fields::names::<MemoryConfig>()),
+            _ => None,
         }
     }
 
@@ -190,7 +204,9 @@ impl<'de> Visitor<'de> for ConfigVisitor {
         let mut backend: Option<String> = None;
         let mut store: Option<Options> = None;
         let mut settings = Map::new();
-        while let Some(name) = fields.next_key::<String>()? {
+        while let Some(name) = fields.next_key_seed(Name {
+            backend: backend.as_deref(),
+        })? {
             let repeated = match name.as_str() {
                 "backend" => backend.replace(fields.next_value()?).is_some(),
                 "store" => store.replace(fields.next_value()?).is_some(),
@@ -207,5 +223,31 @@ impl<'de> Visitor<'de> for ConfigVisitor {
             engine: Engine::read(&backend, settings).map_err(de::Error::custom)?,
             store: store.unwrap_or_default(),
         })
+    }
+}
+
+/// Reads the name of a field. One that no engine has is refused here and not later, so that parsers can say where it is.
+struct Name<'a> {
+    backend: Option<&'a str>,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let candidates = self.backend.as_slice();
+        let candidates = if candidates.is_empty() { &BACKENDS } else { candidates };
+        let known: Option<Vec<_>> = candidates.iter().map(|backend| Engine::settings(backend)).collect();
+        // Of an engine that is not in this build, nobody here knows the settings.
+        let Some(known) = known.map(|known| known.concat()) else {
+            return Ok(name);
+        };
+        if ["backend", "store"].contains(&name.as_str()) || known.contains(&name.as_str()) {
+            return Ok(name);
+        }
+        let known = known.join("`, `");
+        let message = format!("unknown field `{name}`, expected one of `backend`, `store`, `{known}`");
+        Err(de::Error::custom(message))
     }
 }

@@ -37,6 +37,7 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod config;
+mod fields;
 mod lifecycle;
 mod text;
 mod url;

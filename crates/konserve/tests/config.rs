@@ -261,6 +261,25 @@ fn what_is_wrong_with_a_table_is_refused_by_name() {
     assert!(error.to_string().contains("name: given twice"), "{error}");
 }
 
+#[test]
+fn a_parser_can_say_where_the_unknown_field_is() {
+    for (toml, line) in [
+        ("backend = \"dynamodb\"\ntable = \"orders\"\nreqion = \"us-west-1\"", 2),
+        (
+            "secret_access_key = \"hidden-key\"\nreqion = \"us-west-1\"\nbackend = \"dynamodb\"",
+            1,
+        ),
+        ("backend = \"memory\"\ntable = \"orders\"", 1),
+        ("backend = \"dynamodb\"\n[store]\nconsistent_reads = true", 2),
+    ] {
+        let error = toml::from_str::<Config>(toml).expect_err("a mistake");
+        let start = error.span().expect("a place").start;
+        let before = &toml[..start];
+        assert_eq!(before.matches('\n').count(), line, "{error}");
+        assert_no_secret(&error.to_string());
+    }
+}
+
 #[tokio::test]
 async fn secrets_are_in_no_text() {
     let mut dynamo = expected_dynamo();
