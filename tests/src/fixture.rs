@@ -141,6 +141,14 @@ pub fn quiet() -> Options {
     options
 }
 
+/// Options of a store that splits a value of 100,000 bytes into three chunks, so that large values cost little.
+pub fn small_items() -> Options {
+    let mut options = quiet();
+    options.inline_limit = Some(50_000);
+    options.chunk_size = 40_000;
+    options
+}
+
 /// Runs each of these scenarios on both engines, as tests of their own.
 #[macro_export]
 macro_rules! on_both_engines {

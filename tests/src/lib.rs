@@ -3,9 +3,11 @@
 //! The code in the README and in the description of the architecture is compiled and run as doc tests of this package;
 //! their other blocks are checked by the test `documents`.
 
+pub mod cut;
 pub mod document;
 pub mod embedded;
 pub mod fixture;
+pub mod versions;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

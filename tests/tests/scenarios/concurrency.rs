@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 use konserve_core::{Store, Value, kw, path};
-use konserve_tests::fixture::Fixture;
+use konserve_tests::fixture::{Fixture, small_items};
 use serde::{Deserialize, Serialize};
 
 konserve_tests::on_both_engines!(
@@ -18,7 +18,7 @@ konserve_tests::on_both_engines!(
 async fn handles(fixture: &Fixture, count: usize) -> Vec<Store> {
     let mut handles = Vec::new();
     for _ in 0..count {
-        handles.push(fixture.handle().await);
+        handles.push(fixture.handle_with(small_items()).await);
     }
     handles
 }
@@ -94,7 +94,7 @@ impl Page {
         // Large ones of different numbers of chunks, and small ones in between.
         let size = match version % 4 {
             3 => 1_000,
-            number => 500_000 + 300_000 * usize::from(number),
+            number => 60_000 + 40_000 * usize::from(number),
         };
         Self {
             version,
@@ -110,8 +110,8 @@ impl Page {
 }
 
 async fn readers_see_a_large_value_old_or_new_and_never_a_mix(fixture: Fixture) {
-    const VERSIONS: u8 = 10;
-    let store = fixture.handle().await;
+    const VERSIONS: u8 = 30;
+    let store = fixture.handle_with(small_items()).await;
     store.assoc("document", &Page::new(0)).await.expect("writes");
     store.bassoc("binary", Page::new(0).text).await.expect("writes");
     let done = Arc::new(AtomicBool::new(false));

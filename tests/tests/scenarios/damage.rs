@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use konserve_core::backend::{Address, Space};
 use konserve_core::{Error, ErrorKind, Result, Store};
-use konserve_tests::fixture::{Fixture, Part};
+use konserve_tests::fixture::{Fixture, Part, small_items};
 use serde_bytes::ByteBuf;
 
 konserve_tests::on_both_engines!(
@@ -105,9 +105,9 @@ async fn a_damaged_head_is_corrupt_by_name(fixture: Fixture) {
 }
 
 async fn a_damaged_chunk_is_corrupt_by_name(fixture: Fixture) {
-    let store = fixture.handle().await;
+    let store = fixture.handle_with(small_items()).await;
     store
-        .assoc("damaged", &ByteBuf::from(vec![1; 1_000_000]))
+        .assoc("damaged", &ByteBuf::from(vec![1; 100_000]))
         .await
         .expect("writes");
     let chunks = fixture.addresses(Space::Chunk).await;
@@ -124,14 +124,14 @@ async fn a_damaged_chunk_is_corrupt_by_name(fixture: Fixture) {
 
     store.dissoc("damaged").await.expect("removes");
     store.collect().without_waiting().await.expect("collects");
-    store.bassoc("binary", vec![1; 1_000_000]).await.expect("writes");
+    store.bassoc("binary", vec![1; 100_000]).await.expect("writes");
     let chunks = fixture.addresses(Space::Chunk).await;
     let read = async |store: &Store| store.bget("binary").await?.expect("is there").bytes().await;
     with_each_damage(&fixture, &chunks[1], Part::Body, async |what| {
         check(read(&store).await, ErrorKind::Corrupt, "\"binary\"", what);
     })
     .await;
-    assert_eq!(read(&store).await.expect("reads").len(), 1_000_000);
+    assert_eq!(read(&store).await.expect("reads").len(), 100_000);
 }
 
 /// A record of version 2, of which this build knows nothing but the first five bytes.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use konserve_core::backend::Space;
 use konserve_core::{Key, Store};
-use konserve_tests::fixture::Fixture;
+use konserve_tests::fixture::{Fixture, small_items};
 use serde_bytes::ByteBuf;
 
 konserve_tests::on_both_engines!(
@@ -123,9 +123,9 @@ async fn values_above_a_transaction_are_written_together(fixture: Fixture) {
 }
 
 async fn what_was_overwritten_shrunk_and_removed_is_collected(fixture: Fixture) {
-    const LARGE: usize = 1_000_000;
+    const LARGE: usize = 100_000;
     const CHUNKS: usize = 3;
-    let store = fixture.handle().await;
+    let store = fixture.handle_with(small_items()).await;
     for byte in 0..2 {
         store.assoc("overwritten", &bytes(LARGE, byte)).await.expect("writes");
         store
