@@ -106,7 +106,7 @@ async fn entries_of_8_writers_from_2_processes_are_in_the_log_once_and_in_order(
     }
     // They did work at the same time.
     let changes = log.windows(2).filter(|pair| pair[0].0 / 4 != pair[1].0 / 4).count();
-    assert!(changes > 1, "one process after the other");
+    assert!(changes > 4, "one process after the other");
 }
 
 #[tokio::test(flavor = "multi_thread")]

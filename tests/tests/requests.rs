@@ -213,6 +213,10 @@ async fn an_append_takes_one_request_once_the_log_is_known() -> Result<()> {
     another
         .takes("append, warm by now", WRITE, |s| s.append("log", &106))
         .await?;
+    // The first one has not seen the two entries of the other: it meets them, one by one.
+    let overtaken = &[("UpdateItem", 3)];
+    wire.takes("append, overtaken twice", overtaken, |s| s.append("log", &107))
+        .await?;
     Ok(())
 }
 

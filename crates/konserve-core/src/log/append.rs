@@ -9,6 +9,9 @@ use crate::placement::{self, Placed};
 use crate::store::{Backoff, Operation};
 use crate::{Error, ErrorKind, Key, Outcome, Result};
 
+/// How often in a row a writer that lost tries again at once behind the row that it lost to.
+const EAGER_ATTEMPTS: u32 = 3;
+
 /// Appends a placed row of `count` entries to the log at a key, which is created if the key is absent, and says at which
 /// position it begins.
 ///
@@ -22,6 +25,7 @@ pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, co
     let _guard = store.lock(&at).await;
     let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
     let mut tail = store.tails.get(&at);
+    let mut eager = EAGER_ATTEMPTS;
     loop {
         let mut current = match tail.take() {
             Some(tail) => tail,
@@ -56,20 +60,33 @@ pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, co
             }
             Some(occupant) => {
                 let lost_to = Head::decode(&store.envelope, &occupant_meta(&occupant)?)?.kind;
-                if lost_to == HeadKind::Seal {
-                    store.tails.forget(&at);
-                    tail::finish_removal(operation, &at, &current).await?;
-                } else {
-                    match last_row(operation, &current).await? {
-                        Last::Open(next) if next > current.next => {
-                            current.next = next;
-                            tail = Some(current);
+                match lost_to {
+                    // The writer of that row goes on behind it as well: whoever waits or reads before the next attempt is
+                    // late again, for as long as the other one keeps writing.
+                    HeadKind::Entries { count } if eager > 0 => {
+                        eager -= 1;
+                        current.next = current.next.saturating_add(count);
+                        tail = Some(current);
+                        continue;
+                    }
+                    HeadKind::Seal => {
+                        store.tails.forget(&at);
+                        tail::finish_removal(operation, &at, &current).await?;
+                        backoff.lost().await?;
+                    }
+                    _ => {
+                        eager = EAGER_ATTEMPTS;
+                        backoff.lost().await?;
+                        match last_row(operation, &current).await? {
+                            Last::Open(next) if next > current.next => {
+                                current.next = next;
+                                tail = Some(current);
+                            }
+                            // The log has gone on to a segment that is not known here, or it was sealed.
+                            _ => store.tails.forget(&at),
                         }
-                        // The log has gone on to a segment that is not known here, or it was sealed.
-                        _ => store.tails.forget(&at),
                     }
                 }
-                backoff.lost().await?;
             }
         }
     }
