@@ -8,8 +8,11 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Runs a future to its end and blocks this thread meanwhile, on a runtime that the process has for this.
 ///
-/// For what has no `.call()`: connecting, closing, and a program's own asynchronous functions. Works inside an asynchronous
-/// program as well, where it blocks a thread of that program's runtime: better await there. A panic of the future comes out.
+/// For what has no `.call()`: connecting, closing, and a program's own asynchronous functions. A panic of the future comes
+/// out.
+///
+/// Not for asynchronous programs: there it blocks a thread of their runtime, and when what it waits for needs that very
+/// thread (another task of a current-thread runtime that holds the lock of the key, say), it waits for ever. Await there.
 pub fn wait<F>(future: F) -> F::Output
 where
     F: Future + Send,

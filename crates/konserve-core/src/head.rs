@@ -182,7 +182,7 @@ impl Head {
         let mut fields = Fields::open(envelope, meta)?;
         let size = fields.take_u64("size")?;
         let placement = match fields.take("chunks") {
-            Some(manifest) => Placement::Chunked(Manifest::from_value(manifest)?),
+            Some(manifest) => Placement::Chunked(Manifest::from_value(manifest, size)?),
             None => Placement::Inline,
         };
         let kind = match fields.take_text("kind")?.as_str() {
@@ -244,7 +244,8 @@ impl Manifest {
         ])))
     }
 
-    fn from_value(value: Value) -> Result<Self> {
+    /// The manifest of a value of so many bytes. All that is computed from it later is checked here.
+    fn from_value(value: Value, size: u64) -> Result<Self> {
         let mut fields = Fields::of(value)?;
         let content = match fields.take_text("content")?.as_str() {
             "raw" => Content::Raw,
@@ -261,8 +262,12 @@ impl Manifest {
             checksum: fields.take_u64("checksum")?,
             content,
         };
-        if manifest.chunk_size == 0 || manifest.first.checked_add(manifest.count).is_none() {
-            return Err(damaged("chunk_size"));
+        let fits = manifest.chunk_size > 0
+            && manifest.count == size.div_ceil(manifest.chunk_size)
+            && manifest.count.checked_mul(manifest.chunk_size).is_some()
+            && manifest.first.checked_add(manifest.count).is_some();
+        if !fits {
+            return Err(damaged("chunks"));
         }
         Ok(manifest)
     }

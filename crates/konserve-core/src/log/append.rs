@@ -1,5 +1,7 @@
 //! Appending: one write at the tail under the condition that nobody wrote there.
 
+use std::time::Duration;
+
 use super::state::row_address;
 use super::tail::{self, Last, Tail, announce, create, discover, last_row, refresh};
 use crate::backend::{Occupant, Purge, When, Written};
@@ -31,6 +33,12 @@ pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, co
             Some(tail) => tail,
             None => open(operation, key, &mut backoff).await?,
         };
+        // Long before it would be too late, so that the answer to the write is seldom in doubt.
+        if age(operation, &current) >= store.options.log_lease() / 4 && !refresh(operation, &mut current).await? {
+            store.tails.forget(&at);
+            backoff.lost().await?;
+            continue;
+        }
         if !announce(operation, &mut current).await? {
             if refresh(operation, &mut current).await? {
                 tail = Some(current);
@@ -43,8 +51,8 @@ pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, co
         let began = store.environment.clock.uptime();
         match write_row(operation, &current, placed, &mut backoff).await? {
             None => {
-                if !is_alive(operation, &mut current).await? {
-                    // The log was removed before the row was written: nobody can read it, and it is not part of anything.
+                if !landed(operation, &mut current).await? {
+                    // All of the log was purged before the row was written: it is not part of anything.
                     operation
                         .purge(&[Purge::Row(row_address(current.id, current.next))])
                         .await?;
@@ -138,21 +146,41 @@ async fn write_row(
     }
 }
 
-/// Whether a row that was just written is part of the log: what was known of the log is young enough, or is still so.
-async fn is_alive(operation: &Operation, tail: &mut Tail) -> Result<bool> {
-    let store = &operation.store;
-    let age = store.environment.clock.uptime().saturating_sub(tail.known);
-    if age < store.options.log_lease() / 2 {
+/// Whether a row that was just written landed in the log, and not where a removed one was purged.
+///
+/// Purging begins no earlier than a lease after the removal. So what is known of the state row vouches for the row while it is
+/// younger than that; half of it is kept as a margin. When a removal came after the row, the row went with the log: it was
+/// appended, and then removed.
+async fn landed(operation: &Operation, tail: &mut Tail) -> Result<bool> {
+    let lease = operation.store.options.log_lease();
+    let age = age(operation, tail);
+    if age < lease / 2 {
         return Ok(true);
     }
-    let alive = refresh(operation, tail).await.map_err(|error| {
-        Error::new(
-            ErrorKind::UnknownOutcome,
-            "the entry was written, but whether the log still exists is not known",
-        )
-        .with_source(error)
-    })?;
-    Ok(alive && tail.state.first <= tail.next)
+    let unknown = |error: Option<Error>| {
+        let message = "the entry was written, but whether its log was being removed is not known";
+        let unknown = Error::new(ErrorKind::UnknownOutcome, message);
+        match error {
+            Some(error) => unknown.with_source(error),
+            None => unknown,
+        }
+    };
+    if refresh(operation, tail).await.map_err(|error| unknown(Some(error)))? {
+        return Ok(true);
+    }
+    if age < lease {
+        return Ok(true);
+    }
+    match last_row(operation, tail).await.map_err(|error| unknown(Some(error)))? {
+        // The seal may stand while the rows before it are being purged.
+        Last::Sealed => Err(unknown(None)),
+        Last::Open(_) => Ok(false),
+    }
+}
+
+/// How long ago the state row was known.
+fn age(operation: &Operation, tail: &Tail) -> Duration {
+    operation.store.environment.clock.uptime().saturating_sub(tail.known)
 }
 
 fn occupant_meta(occupant: &Occupant) -> Result<bytes::Bytes> {

@@ -11,8 +11,8 @@
 //!
 //! Rows are grouped in segments by position, so that history spreads over partitions. The state row changes *before* what it
 //! announces: before the first row of a new segment, and before rows are purged. A writer that goes on by what it knows (a
-//! [`Tail`]) believes itself only for half a lease after it last knew the state row; rows are purged no earlier than a whole
-//! lease after the state row announced it. So no entry is acknowledged that lands in a log that is gone.
+//! [`tail::Tail`]) believes itself only for half a lease after it last knew the state row; rows are purged no earlier than a
+//! whole lease after the state row announced it. So no entry is acknowledged that lands in a log that is gone.
 
 mod append;
 mod read;

@@ -88,15 +88,14 @@ struct Cursor {
 struct Source {
     id: LogId,
     state: LogState,
+    /// When that was known, by the clock that counts suspends.
+    known: Duration,
 }
 
 impl Reader {
     async fn start(&mut self, selection: Selection) -> Result<()> {
         let Some(source) = self.remembered() else {
-            return match self.look_up().await? {
-                Some(source) => self.begin(source, &selection).await,
-                None => Ok(()),
-            };
+            return self.start_over(&selection).await;
         };
         self.begin(source, &selection).await?;
         // What is remembered may be a log that was removed meanwhile: that shows when it seems empty, or sealed at once, or
@@ -108,16 +107,28 @@ impl Reader {
                 Err(error) => return Err(error),
             };
         if stale {
-            self.cursor = None;
-            self.operation
-                .store
-                .tails
-                .forget(&self.operation.store.address(&self.key));
-            if let Some(source) = self.look_up().await? {
-                self.begin(source, &selection).await?;
-            }
+            return self.start_over(&selection).await;
         }
         Ok(())
+    }
+
+    /// Starts with what the key holds now.
+    async fn start_over(&mut self, selection: &Selection) -> Result<()> {
+        self.cursor = None;
+        let source = self.look_up().await?;
+        let store = &self.operation.store;
+        let at = store.address(&self.key);
+        if store
+            .tails
+            .get(&at)
+            .is_some_and(|tail| source.as_ref().is_none_or(|source| source.id != tail.id))
+        {
+            store.tails.forget(&at);
+        }
+        match source {
+            Some(source) => self.begin(source, selection).await,
+            None => Ok(()),
+        }
     }
 
     /// What this process knew of the log a moment ago.
@@ -128,12 +139,14 @@ impl Reader {
         (!self.how.strong && age < BELIEVED).then_some(Source {
             id: tail.id,
             state: tail.state,
+            known: tail.known,
         })
     }
 
     /// Which log the key holds now: two requests.
     async fn look_up(&mut self) -> Result<Option<Source>> {
         let store = self.operation.store.clone();
+        let known = store.environment.clock.uptime();
         let at = store.address(&self.key);
         let Some(item) = self.operation.read(&at, self.how.without_body()).await? else {
             return Ok(None);
@@ -143,6 +156,7 @@ impl Reader {
             Some(state) => Ok(Some(Source {
                 id,
                 state: LogState::decode(&store.envelope, &state.meta)?,
+                known,
             })),
             None => self.gone(id).await.map(|()| None),
         }
@@ -152,10 +166,13 @@ impl Reader {
     async fn gone(&mut self, id: LogId) -> Result<()> {
         let at = self.operation.store.address(&self.key);
         match self.operation.read(&at, Read::STRONG.without_body()).await? {
-            Some(item) if log_id(&self.operation, &item).is_ok_and(|named| named == id) => {
-                Err(Error::new(ErrorKind::Corrupt, "a log without its state row"))
-            }
-            _ => Ok(()),
+            Some(item) => match log_id(&self.operation, &item) {
+                Ok(named) if named == id => Err(Error::new(ErrorKind::Corrupt, "a log without its state row")),
+                Ok(_) => Ok(()),
+                Err(error) if error.kind() == ErrorKind::WrongKind => Ok(()),
+                Err(error) => Err(error),
+            },
+            None => Ok(()),
         }
     }
 
@@ -225,6 +242,19 @@ impl Reader {
     }
 
     async fn begin_last(&mut self, source: Source, count: u64) -> Result<()> {
+        loop {
+            match self.try_last(&source, count).await? {
+                None => return Ok(()),
+                // A read that lags may leave out a row.
+                Some(_) if !self.how.strong => self.how.strong = true,
+                Some(gap) => return Err(self.why_broken(source.id, gap).await?),
+            }
+            self.ready.clear();
+        }
+    }
+
+    /// The last entries, or the position of a gap.
+    async fn try_last(&mut self, source: &Source, count: u64) -> Result<Option<Position>> {
         let store = self.operation.store.clone();
         // Every segment with rows was announced, as of when the state row was known.
         let mut segment = source.state.segment;
@@ -257,10 +287,12 @@ impl Reader {
         }
         let mut expected = None;
         for (row, item) in rows.into_iter().rev() {
-            if expected.is_some_and(|expected| expected != row) {
-                return Err(Error::new(ErrorKind::Corrupt, "a log with a gap").with_key(&self.key));
+            if let Some(expected) = expected
+                && expected != row
+            {
+                return Ok(Some(expected));
             }
-            let (count, entries) = self.open(&source, row, item).await?;
+            let (count, entries) = self.open(source, row, item).await?;
             expected = Some(row.saturating_add(count));
             self.ready.extend(
                 entries
@@ -271,7 +303,7 @@ impl Reader {
         }
         let surplus = (self.ready.len() as u64).saturating_sub(count);
         self.ready.drain(..surplus as usize);
-        Ok(())
+        Ok(None)
     }
 
     async fn next(&mut self) -> Result<Option<(Position, Value)>> {
@@ -303,11 +335,19 @@ impl Reader {
                     self.cursor = Some(cursor); // on to the next segment
                     continue;
                 }
-                return Ok(false);
+                // A log that was removed long enough ago ends nowhere: its rows are gone.
+                let age = self
+                    .operation
+                    .store
+                    .environment
+                    .clock
+                    .uptime()
+                    .saturating_sub(cursor.source.known);
+                if age < self.operation.store.options.log_lease() / 2 || self.still_open(cursor.source.id).await? {
+                    return Ok(false);
+                }
+                return Err(removed_meanwhile());
             };
-            if self.kind(&item)? == HeadKind::Seal {
-                return Ok(false);
-            }
             if row != cursor.next {
                 if !self.how.strong {
                     // A read that lags may leave out a row: read from here on strongly.
@@ -316,6 +356,9 @@ impl Reader {
                     continue;
                 }
                 return Err(self.why_broken(cursor.source.id, cursor.next).await?);
+            }
+            if self.kind(&item)? == HeadKind::Seal {
+                return Ok(false);
             }
             let (count, entries) = self.open(&cursor.source, row, item).await?;
             let end = cursor.end;
@@ -358,8 +401,17 @@ impl Reader {
             Some(state) if !state.sealed => {
                 Error::new(ErrorKind::Corrupt, format!("a log with a gap at position {next}"))
             }
-            _ => Error::new(ErrorKind::Contended, "the log was removed while it was read"),
+            _ => removed_meanwhile(),
         })
+    }
+
+    /// Whether a log is there and not removed, as of now.
+    async fn still_open(&mut self, id: LogId) -> Result<bool> {
+        let store = self.operation.store.clone();
+        match self.operation.read(&state_address(id), Read::STRONG).await? {
+            Some(item) => Ok(!LogState::decode(&store.envelope, &item.meta)?.sealed),
+            None => Ok(false),
+        }
     }
 
     fn kind(&self, item: &Item) -> Result<HeadKind> {
@@ -374,10 +426,7 @@ impl Reader {
         let at = row_address(source.id, row);
         let fetched = placement::fetch(&self.operation, &at, item, self.how.strong).await?;
         let Some(fetched) = fetched else {
-            return Err(Error::new(
-                ErrorKind::Contended,
-                "the log was removed while it was read",
-            ));
+            return Err(removed_meanwhile());
         };
         let entries = decode_row(fetched.content, &fetched.plain)?;
         if entries.len() as u64 != count {
@@ -388,6 +437,10 @@ impl Reader {
         }
         Ok((count, entries))
     }
+}
+
+fn removed_meanwhile() -> Error {
+    Error::new(ErrorKind::Contended, "the log was removed while it was read")
 }
 
 fn decode_row(content: Content, plain: &Bytes) -> Result<Vec<Value>> {

@@ -1,20 +1,19 @@
 //! Removing logs: the seal at the tail and the removal of the head, and later everything else.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::TryStreamExt;
 
 use super::state::{LogState, owner, row_address, segment_partition, state_address};
-use super::tail::{Tail, announce, discover, finish_removal};
-use crate::backend::{Address, Committed, Listing, Mutation, Occupant, Purge, Read, RowQuery, Space, When, Written};
+use super::tail::{Tail, announce, discover, finish_removal, log_id};
+use crate::backend::{
+    Address, Committed, Item, Listing, Mutation, Occupant, Partition, Purge, Read, RowQuery, Space, When, Written,
+};
 use crate::head::{HeadKind, LogId};
 use crate::placement::Placed;
 use crate::placement::generation::Patience;
-use crate::store::{Backoff, Operation};
-use crate::{Key, Result};
-
-/// How many rows one request to purge names.
-const PURGE_BATCH: usize = 100;
+use crate::store::{Backoff, Operation, is_unreadable, report_unreadable};
+use crate::{Error, ErrorKind, Key, Result, Revision};
 
 /// Removes the log at a key; `false` when there is none any more.
 ///
@@ -71,7 +70,11 @@ async fn try_remove(operation: &Operation, at: &Address, tail: &mut Tail, seal: 
     {
         Written::Refused { .. } => Ok(false),
         Written::Applied { .. } => {
-            finish_removal(operation, at, tail).await?;
+            // From here on the log is removed, whoever ends it.
+            finish_removal(operation, at, tail).await.map_err(|error| {
+                let message = "the log is sealed, but whether its key is removed is not known";
+                Error::new(ErrorKind::UnknownOutcome, message).with_source(error)
+            })?;
             Ok(true)
         }
     }
@@ -83,14 +86,17 @@ pub(crate) struct Swept {
     pub(crate) rows: u64,
     pub(crate) logs: u64,
     pub(crate) waiting: u64,
+    pub(crate) unreadable: u64,
 }
 
 /// Removes what is left of removed logs, of logs whose creation was interrupted, and rows that belong to no log.
+///
+/// A record that cannot be read is counted and left alone: it may be the only thing that still names what it names.
 pub(crate) async fn sweep(operation: &Operation, patience: Patience) -> Result<Swept> {
     let store = &operation.store;
     let mut swept = Swept::default();
     let mut states = HashSet::new();
-    let mut strays: HashMap<LogId, Vec<Purge>> = HashMap::new();
+    let mut strays: HashMap<LogId, BTreeSet<Partition>> = HashMap::new();
     let mut listed = store
         .backend
         .list(Space::Log, Listing::all(Read::STRONG.without_body()));
@@ -98,67 +104,93 @@ pub(crate) async fn sweep(operation: &Operation, patience: Patience) -> Result<S
         let (Some((id, is_state)), Occupant::Item(item)) = (owner(&at), occupant) else {
             continue;
         };
-        let age = store.now().since(item.created);
         if !is_state {
             // Most rows belong to a log that lives: they are sorted out once all state rows are known.
-            if age >= patience.request_horizon && !states.contains(&id) {
-                strays.entry(id).or_default().push(Purge::Row(at));
+            if !states.contains(&id) {
+                strays.entry(id).or_default().insert(at.partition);
             }
             continue;
         }
         states.insert(id);
         strays.remove(&id);
-        let state = LogState::decode(&store.envelope, &item.meta)?;
-        if state.sealed {
-            if age >= patience.log_lease + patience.request_horizon {
-                swept.rows += purge_log(operation, id, &state).await?;
-                swept.logs += 1;
-            } else {
-                swept.waiting += 1;
-            }
-        } else if age >= patience.request_horizon && !is_named(operation, &state.key, id).await? {
-            let mut state = state;
-            state.sealed = true;
-            let rev = store.revisions.next_after(item.rev)?;
-            let item = (state.item(store, rev)?, When::Matches(item.rev));
-            operation.preparing_write(&state_address(id), item.0, item.1).await?;
-            swept.waiting += 1;
+        match sweep_log(operation, id, &item, patience, &mut swept).await {
+            Err(error) if is_unreadable(&error) => swept.unreadable += report_unreadable(&at, &error),
+            result => result?,
         }
     }
-    for (id, rows) in strays {
+    for (id, partitions) in strays {
         // The listing may have missed the state row of a log that is in use.
-        if operation.read(&state_address(id), Read::STRONG).await?.is_none() {
-            for batch in rows.chunks(PURGE_BATCH) {
-                operation.purge(batch).await?;
-                swept.rows += batch.len() as u64;
-            }
+        if operation.read(&state_address(id), Read::STRONG).await?.is_some() {
+            continue;
+        }
+        for partition in partitions {
+            let query = RowQuery::all(Space::Log, partition.clone(), Read::STRONG.without_body());
+            let old = store.backend.rows(query).try_filter_map(|(row, item)| {
+                let is_old = store.age(&item) >= patience.request_horizon;
+                let purge = is_old.then(|| Purge::Row(Address::new(Space::Log, partition.clone(), row)));
+                std::future::ready(Ok(purge))
+            });
+            swept.rows += operation.purge_all(old).await?;
         }
     }
     Ok(swept)
 }
 
-/// Whether the head of a key names this log.
-async fn is_named(operation: &Operation, key: &Key, id: LogId) -> Result<bool> {
+/// Takes one log further, if it is time.
+async fn sweep_log(operation: &Operation, id: LogId, item: &Item, patience: Patience, swept: &mut Swept) -> Result<()> {
+    let store = &operation.store;
+    let age = store.age(item);
+    let mut state = LogState::decode(&store.envelope, &item.meta)?;
+    if state.sealed {
+        if age < patience.log_lease + patience.request_horizon {
+            swept.waiting += 1;
+            return Ok(());
+        }
+        // Without transactions, a removal can have ended between the state row and the head.
+        if let Some(head) = named_by(operation, &state.key, id).await? {
+            let rev = store.revisions.next_after(head)?;
+            let at = store.address(&state.key);
+            operation.preparing_remove(&at, rev, When::Matches(head)).await?;
+        }
+        swept.rows += purge_log(operation, id, &state).await?;
+        swept.logs += 1;
+    } else if age >= patience.request_horizon && named_by(operation, &state.key, id).await?.is_none() {
+        state.sealed = true;
+        let rev = store.revisions.next_after(item.rev)?;
+        let sealed = state.item(store, rev)?;
+        operation
+            .preparing_write(&state_address(id), sealed, When::Matches(item.rev))
+            .await?;
+        swept.waiting += 1;
+    }
+    Ok(())
+}
+
+/// The revision of the head of a key, if it names this log.
+///
+/// # Errors
+///
+/// `corrupt` and `unsupported` for a head that cannot be read: it may name the log.
+async fn named_by(operation: &Operation, key: &Key, id: LogId) -> Result<Option<Revision>> {
     let at = operation.store.address(key);
-    match operation.read(&at, Read::STRONG.without_body()).await? {
-        Some(item) => Ok(super::tail::log_id(operation, &item).is_ok_and(|named| named == id)),
-        None => Ok(false),
+    let Some(item) = operation.read(&at, Read::STRONG.without_body()).await? else {
+        return Ok(None);
+    };
+    match log_id(operation, &item) {
+        Ok(named) => Ok((named == id).then_some(item.rev)),
+        Err(error) if error.kind() == ErrorKind::WrongKind => Ok(None),
+        Err(error) => Err(error.with_key(key)),
     }
 }
 
 async fn purge_log(operation: &Operation, id: LogId, state: &LogState) -> Result<u64> {
-    let backend = &operation.store.backend;
     let mut purged = 0;
     for segment in 0..=state.segment {
-        let query = RowQuery::all(Space::Log, segment_partition(id, segment), Read::STRONG.without_body());
-        let rows = backend
-            .rows(query)
-            .map_ok(|(row, _)| Purge::Row(Address::new(Space::Log, segment_partition(id, segment), row)));
-        let mut batches = rows.try_chunks(PURGE_BATCH);
-        while let Some(batch) = batches.try_next().await.map_err(|failed| failed.1)? {
-            operation.purge(&batch).await?;
-            purged += batch.len() as u64;
-        }
+        let partition = segment_partition(id, segment);
+        let query = RowQuery::all(Space::Log, partition.clone(), Read::STRONG.without_body());
+        let rows = operation.store.backend.rows(query);
+        let rows = rows.map_ok(|(row, _)| Purge::Row(Address::new(Space::Log, partition.clone(), row)));
+        purged += operation.purge_all(rows).await?;
     }
     // Last, so that whatever dies on the way is begun again, and so that a paused writer finds the log gone.
     operation.purge(&[Purge::Row(state_address(id))]).await?;

@@ -52,7 +52,7 @@ impl Tails {
         if tails.len() >= MOST && !tails.contains_key(&at.partition) {
             let oldest = tails
                 .iter()
-                .min_by_key(|(_, tail)| tail.known)
+                .min_by_key(|(_, tail)| tail.confirmed)
                 .map(|(partition, _)| partition.clone());
             if let Some(oldest) = oldest {
                 tails.remove(&oldest);

@@ -4,10 +4,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::chunks::chunk_address;
 use crate::backend::{Address, Item, Read};
-use crate::head::{Head, Manifest};
+use crate::head::{Head, HeadKind, Manifest};
 use crate::record::{Checksum, Content};
 use crate::store::Operation;
 use crate::{Error, ErrorKind, Result, Revision};
+
+/// How many chunks of a value are asked for at once: as many as one request of DynamoDB takes.
+const WINDOW: u64 = 100;
 
 /// How often a reader starts over because the value was replaced meanwhile.
 const RESTARTS: usize = 10;
@@ -16,7 +19,7 @@ const RESTARTS: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) rev: Revision,
-    /// The head; `None` when it was not needed to find the bytes ([`Head::decode`] of the meta tells it).
+    /// The meta part of its item, which [`Head::decode`] reads.
     pub(crate) meta: Bytes,
     pub(crate) content: Content,
     pub(crate) plain: Bytes,
@@ -67,7 +70,10 @@ pub(crate) async fn fetch(operation: &Operation, at: &Address, item: Item, stron
             Body::Head(head) => head,
         };
         let Some(manifest) = head.manifest() else {
-            return Err(Error::new(ErrorKind::WrongKind, "a log, not a value"));
+            return Err(match head.kind {
+                HeadKind::Log { .. } => Error::new(ErrorKind::WrongKind, "a log, not a value"),
+                _ => Error::new(ErrorKind::Corrupt, "a value without its bytes"),
+            });
         };
         let mut plain = whole(operation, manifest, head.size, strong).await?;
         if plain.is_none() && !strong {
@@ -128,14 +134,18 @@ pub(crate) async fn fetch_chunks(
 }
 
 async fn whole(operation: &Operation, manifest: &Manifest, size: u64, strong: bool) -> Result<Option<Bytes>> {
-    let Some(chunks) = fetch_chunks(operation, manifest, size, 0..manifest.count, strong).await? else {
-        return Ok(None);
-    };
     let mut checksum = Checksum::new();
-    let mut plain = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
-    for chunk in chunks {
-        checksum.update(&chunk);
-        plain.extend_from_slice(&chunk);
+    let mut plain = BytesMut::new();
+    for first in (0..manifest.count).step_by(WINDOW as usize) {
+        let window = first..manifest.count.min(first + WINDOW);
+        let Some(chunks) = fetch_chunks(operation, manifest, size, window, strong).await? else {
+            return Ok(None);
+        };
+        plain.reserve(chunks.iter().map(Bytes::len).sum());
+        for chunk in chunks {
+            checksum.update(&chunk);
+            plain.extend_from_slice(&chunk);
+        }
     }
     let sound = plain.len() as u64 == size && checksum.finish() == manifest.checksum;
     Ok(sound.then(|| plain.freeze()))

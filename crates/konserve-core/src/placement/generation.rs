@@ -10,6 +10,7 @@
 //! of collectors can work at once. `dead` waits for readers that have begun; `purged` waits for chunk writes that were still
 //! on their way, and purges again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,9 +23,6 @@ use crate::record::{Checksum, Codec, Content, Envelope};
 use crate::store::{Inner, Operation};
 use crate::value::Map;
 use crate::{Error, ErrorKind, Result, Revision, Value};
-
-/// How many chunks one request to purge names.
-const PURGE_BATCH: usize = 100;
 
 /// What a generation row says.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,7 +224,7 @@ impl Row {
         };
         let chunks = match fields.take("chunks") {
             None => None,
-            Some(Value::Integer(number)) => u64::try_from(number).ok(),
+            Some(Value::Integer(number)) if u64::try_from(number).is_ok() => u64::try_from(number).ok(),
             Some(_) => {
                 return Err(Error::new(
                     ErrorKind::Corrupt,
@@ -273,18 +271,24 @@ pub(crate) fn retire(operation: &Operation, id: GenerationId) {
     if !store.options.background_cleanup {
         return;
     }
-    let background = operation.clone();
-    store.background.spawn(async move {
-        let patience = background.store.patience();
+    let patience = Patience {
         // The writer itself says that nothing more is to be expected of a pending generation.
-        let patience = Patience {
-            abandoned_after: Duration::ZERO,
-            ..patience
-        };
+        abandoned_after: Duration::ZERO,
+        ..store.patience()
+    };
+    let weak = Arc::downgrade(store);
+    store.background.spawn(async move {
         loop {
-            match advance(&background, id, patience).await {
+            // A store that nobody uses any more is not kept alive for this.
+            let Some(Ok(operation)) = weak.upgrade().map(Operation::background) else {
+                return;
+            };
+            match advance(&operation, id, patience).await {
                 Ok(Step::Advanced { .. }) => {}
-                Ok(Step::Waits(time)) => tokio::time::sleep(time).await,
+                Ok(Step::Waits(time)) => {
+                    drop(operation);
+                    tokio::time::sleep(time).await;
+                }
                 Ok(Step::Gone { .. } | Step::InUse) => return,
                 Err(error) => {
                     tracing::debug!(kind = %error.kind(), "a replaced value is left to the collector");
@@ -307,7 +311,7 @@ pub(crate) async fn advance(operation: &Operation, id: GenerationId, patience: P
         return Ok(Step::Gone { purged: 0 });
     };
     let row = Row::decode(&store.envelope, &item.meta)?;
-    let age = store.now().since(item.created);
+    let age = store.age(&item);
     let wait = match row.state {
         State::Pending => patience.abandoned_after,
         State::Live => Duration::ZERO,
@@ -374,39 +378,29 @@ async fn names(operation: &Operation, at: &Address, id: GenerationId) -> Result<
 }
 
 async fn purge_chunks(operation: &Operation, id: GenerationId, chunks: Option<u64>) -> Result<u64> {
-    let backend = &operation.store.backend;
-    let mut purged = 0;
     if let Some(chunks) = chunks {
-        for start in (0..chunks).step_by(PURGE_BATCH) {
-            let batch: Vec<_> = (start..chunks.min(start + PURGE_BATCH as u64))
-                .map(|index| Purge::Row(chunk_address(id, index)))
-                .collect();
-            operation.purge(&batch).await?;
-            purged += batch.len() as u64;
-        }
-        return Ok(purged);
+        let all = (0..chunks).map(|index| Ok(Purge::Row(chunk_address(id, index))));
+        return operation.purge_all(futures::stream::iter(all)).await;
     }
+    let mut purged = 0;
     for number in 0..SHARDS {
         let query = RowQuery::all(Space::Chunk, shard(id, number), Read::STRONG.without_body());
-        let mut rows = backend
-            .rows(query)
-            .map_ok(|(row, _)| Purge::Row(chunk_address(id, row)))
-            .try_chunks(PURGE_BATCH);
-        while let Some(batch) = rows.try_next().await.map_err(|failed| failed.1)? {
-            operation.purge(&batch).await?;
-            purged += batch.len() as u64;
-        }
+        let rows = operation.store.backend.rows(query);
+        let rows = rows.map_ok(|(row, _)| Purge::Row(chunk_address(id, row)));
+        purged += operation.purge_all(rows).await?;
     }
     Ok(purged)
 }
 
 impl Inner {
-    /// How long this store waits before it removes what nobody names.
+    /// How long this store waits before it removes what nobody names: as long as it has to by its own clock, and as much
+    /// longer as the clock of whoever wrote the stamp may be behind.
     pub(crate) fn patience(&self) -> Patience {
+        let drift = self.options.max_clock_drift();
         Patience {
-            abandoned_after: self.options.abandoned_after(),
-            read_grace: self.options.read_grace(),
-            request_horizon: self.options.request_horizon(),
+            abandoned_after: self.options.abandoned_after() + drift,
+            read_grace: self.options.read_grace() + drift,
+            request_horizon: self.options.request_horizon() + drift,
             log_lease: self.options.log_lease(),
         }
     }

@@ -45,11 +45,6 @@ impl Backoff {
         Ok(())
     }
 
-    /// Whether the deadline has passed.
-    pub(crate) fn is_over(&self) -> bool {
-        tokio::time::Instant::now() >= self.deadline
-    }
-
     fn jitter(&self, ceiling: Duration) -> Duration {
         let mut random = [0; 4];
         self.environment.entropy.fill(&mut random);

@@ -562,7 +562,11 @@ impl Stream for BlobStream {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(context)
+        let next = self.0.poll_next_unpin(context);
+        if let Poll::Ready(Some(Err(_))) = next {
+            self.0 = stream::empty().boxed();
+        }
+        next
     }
 }
 

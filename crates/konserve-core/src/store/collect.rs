@@ -7,13 +7,10 @@ use futures::TryStreamExt;
 
 use super::request::{Common, impl_request};
 use super::{Operation, Store};
-use crate::Result;
-use crate::backend::{Listing, Occupant, Purge, Read, Space};
+use crate::backend::{Address, Listing, Occupant, Purge, Read, Space};
 use crate::log;
 use crate::placement::generation::{self, Patience, Step};
-
-/// How many tombstones one request to purge names.
-const PURGE_BATCH: usize = 100;
+use crate::{Error, ErrorKind, Result};
 
 impl Store {
     /// Removes what nobody can read any more: the chunks of large writes that were interrupted, replaced or removed, the rows of
@@ -63,6 +60,9 @@ pub struct CollectReport {
     pub tombstones_purged: u64,
     /// What is to be removed, but has to wait: generations, logs and tombstones.
     pub waiting: u64,
+    /// Records that are damaged or of a newer version, and were left alone with what they name. Each is logged as a warning,
+    /// with its address.
+    pub unreadable: u64,
 }
 
 type Progress = Box<dyn FnMut(&CollectReport) + Send>;
@@ -123,6 +123,7 @@ async fn collect_logs(operation: &Operation, patience: Patience, report: &mut Co
     report.logs_removed += swept.logs;
     report.log_rows_purged += swept.rows;
     report.waiting += swept.waiting;
+    report.unreadable += swept.unreadable;
     Ok(())
 }
 
@@ -138,10 +139,20 @@ async fn collect_generations(
         if occupant.item().is_none() {
             continue;
         }
-        let id = generation::id_of(&at)?;
         report.generations += 1;
         loop {
-            match generation::advance(operation, id, patience).await? {
+            let step = match generation::id_of(&at) {
+                Ok(id) => generation::advance(operation, id, patience).await,
+                Err(error) => Err(error),
+            };
+            let step = match step {
+                Err(error) if is_unreadable(&error) => {
+                    report.unreadable += report_unreadable(&at, &error);
+                    break;
+                }
+                step => step?,
+            };
+            match step {
                 Step::Advanced { purged } => report.chunks_purged += purged,
                 Step::Gone { purged } => {
                     report.chunks_purged += purged;
@@ -169,26 +180,37 @@ async fn collect_tombstones(
     let store = &operation.store;
     let mut listing = Listing::all(Read::STRONG.without_body());
     listing.tombstones = true;
-    let mut listed = store.backend.list(Space::Document, listing);
-    let mut old = Vec::new();
-    while let Some((at, occupant)) = listed.try_next().await? {
-        let Occupant::Tombstone(rev) = occupant else { continue };
-        if store.now().since(rev.instant()) < patience.request_horizon {
-            report.waiting += 1;
-            continue;
-        }
-        old.push(Purge::Tombstone(at, rev));
-        if old.len() == PURGE_BATCH {
-            operation.purge(&old).await?;
-            report.tombstones_purged += old.len() as u64;
-            old.clear();
-            progress(report);
-        }
-    }
-    operation.purge(&old).await?;
-    report.tombstones_purged += old.len() as u64;
+    let listed = store.backend.list(Space::Document, listing);
+    let mut waiting = 0;
+    let old = listed.try_filter_map(|(at, occupant)| {
+        let purge = match occupant {
+            Occupant::Item(_) => None,
+            Occupant::Tombstone(rev) if store.now().since(rev.instant()) < patience.request_horizon => {
+                waiting += 1;
+                None
+            }
+            Occupant::Tombstone(rev) => Some(Purge::Tombstone(at, rev)),
+        };
+        std::future::ready(Ok(purge))
+    });
+    report.tombstones_purged += operation.purge_all(old).await?;
+    report.waiting += waiting;
     progress(report);
     Ok(())
+}
+
+/// Whether an error is about one record, not about the engine.
+pub(crate) fn is_unreadable(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::Codec
+    )
+}
+
+/// Says which record cannot be read, and counts it.
+pub(crate) fn report_unreadable(at: &Address, error: &Error) -> u64 {
+    tracing::warn!(address = %at, kind = %error.kind(), %error, "a record that cannot be read is left alone");
+    1
 }
 
 impl fmt::Debug for Collect {

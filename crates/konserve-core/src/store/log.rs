@@ -71,6 +71,7 @@ impl Store {
             selection: Selection::All,
             consistent: false,
             next: None,
+            operation: "log",
             stream: None,
             entry: PhantomData,
         }
@@ -87,7 +88,10 @@ impl Store {
     {
         ReduceLog {
             common: Common::new(self),
-            log: self.log(key),
+            log: Log {
+                operation: "reduce_log",
+                ..self.log(key)
+            },
             init,
             function,
         }
@@ -155,6 +159,8 @@ pub struct Log<E> {
     consistent: bool,
     /// Behind the last position that was delivered.
     next: Option<Position>,
+    /// The call that errors name.
+    operation: &'static str,
     stream: Option<BoxStream<'static, Result<(Position, Value)>>>,
     entry: PhantomData<fn() -> E>,
 }
@@ -247,7 +253,7 @@ impl<E: DeserializeOwned + Send + 'static> Stream for Log<E> {
                 }
                 Err(error) => {
                     self.stream = Some(futures::stream::empty().boxed());
-                    Err(error.with_operation("log").with_key(&self.key))
+                    Err(error.with_operation(self.operation).with_key(&self.key))
                 }
             })
         })

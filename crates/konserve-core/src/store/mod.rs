@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::backoff::Backoff;
+pub(crate) use self::collect::{is_unreadable, report_unreadable};
 pub(crate) use self::locks::KeyGuard;
 pub(crate) use self::operation::Operation;
 
@@ -40,7 +41,7 @@ pub use self::write::{Assoc, AssocIn, Dissoc, DissocIn};
 
 use self::background::Background;
 use self::locks::KeyLocks;
-use crate::backend::{Address, Backend, Capabilities, Partition, Read, Space};
+use crate::backend::{Address, Backend, Capabilities, Item, Partition, Read, Space};
 use crate::log::Tails;
 use crate::record::Envelope;
 use crate::rev::RevisionClock;
@@ -51,6 +52,9 @@ pub const MULTI_LIMIT: usize = 100;
 
 /// What an item needs beside its body, when a chunk is cut to the largest item of an engine.
 const CHUNK_OVERHEAD: usize = 512;
+
+/// Chunks are no smaller than this, whatever the options say.
+const SMALLEST_CHUNK: usize = 1024;
 
 /// A document store over some engine. Cheap to clone; clones share everything.
 ///
@@ -163,15 +167,12 @@ impl StoreBuilder {
     pub fn build(self) -> Store {
         let capabilities = self.backend.capabilities();
         let item_limit = capabilities.item_limit.unwrap_or(usize::MAX);
-        let largest_chunk = item_limit.saturating_sub(CHUNK_OVERHEAD).max(1);
+        let largest_chunk = item_limit.saturating_sub(CHUNK_OVERHEAD).max(SMALLEST_CHUNK);
         Store {
             inner: Arc::new(Inner {
                 inline_limit: self.options.inline_limit.unwrap_or(item_limit).min(item_limit),
-                chunk_size: self.options.chunk_size.clamp(1, largest_chunk),
-                revisions: RevisionClock::new(
-                    self.environment.clone(),
-                    std::time::Duration::from_millis(self.options.max_clock_drift_ms),
-                ),
+                chunk_size: self.options.chunk_size.clamp(SMALLEST_CHUNK, largest_chunk),
+                revisions: RevisionClock::new(self.environment.clone(), self.options.max_clock_drift()),
                 backend: self.backend,
                 capabilities,
                 options: self.options,
@@ -196,6 +197,11 @@ impl Inner {
 
     pub(crate) fn now(&self) -> Instant {
         self.environment.clock.now()
+    }
+
+    /// How long ago an item was made, by this clock and the stamps of whoever made it.
+    pub(crate) fn age(&self, item: &Item) -> std::time::Duration {
+        self.now().since(item.created.max(item.rev.instant()))
     }
 
     /// Where the head of a key lives. The text of the partition is the key in canonical EDN; when that is too long for the

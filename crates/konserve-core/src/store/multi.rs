@@ -413,6 +413,7 @@ async fn remove_all(operation: &Operation, keys: BTreeSet<Key>) -> Result<BTreeM
     // What is believed of each key. A commit is applied only if all of it is true at once.
     let mut existed: BTreeMap<Key, bool> = keys.into_iter().map(|key| (key, true)).collect();
     let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
+    let mut eager = true;
     loop {
         let rev = store.revisions.next();
         let all = existed
@@ -453,7 +454,8 @@ async fn remove_all(operation: &Operation, keys: BTreeSet<Key>) -> Result<BTreeM
                     .map_err(|error| error.with_key(&**key))?;
             }
         }
-        if !learned || backoff.is_over() {
+        // What was learned the first time is most likely still so.
+        if !std::mem::replace(&mut eager, false) || !learned {
             backoff.lost().await?;
         }
     }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::{Stream, TryStreamExt};
+
 use crate::backend::{Address, Committed, Item, Mutation, Purge, Read, When, Written};
 use crate::store::Inner;
 use crate::{Error, ErrorKind, Outcome, Result, Rev};
 
-/// One call of a user. All reads and mutations of the engine go through here.
+/// One call of a user. All mutations of the engine go through here.
 ///
 /// *Decisive* mutations decide what users see; while one is on its way, giving up means an unknown outcome. *Preparing*
 /// ones (chunks, generation rows) change nothing that a user sees: when one fails, nothing has happened.
@@ -112,13 +114,49 @@ impl Operation {
         self.store.backend.purge(what).await
     }
 
-    async fn decide<T>(&self, mutation: impl Future<Output = Result<T>>) -> Result<T> {
-        self.undecided.store(true, Ordering::Release);
+    /// Purges what a stream yields, as it comes, and says how much that was.
+    pub(crate) async fn purge_all(&self, what: impl Stream<Item = Result<Purge>>) -> Result<u64> {
+        let mut purged = 0;
+        let mut batches = std::pin::pin!(what.try_chunks(PURGE_BATCH));
+        while let Some(batch) = batches.try_next().await.map_err(|failed| failed.1)? {
+            self.purge(&batch).await?;
+            purged += batch.len() as u64;
+        }
+        Ok(purged)
+    }
+
+    /// From when it is sent until it is refused, giving up means not knowing. When it is applied, that stays so: what is left
+    /// of the call can still fail, but not undo it.
+    async fn decide<T: Answer>(&self, mutation: impl Future<Output = Result<T>>) -> Result<T> {
+        let before = self.undecided.swap(true, Ordering::AcqRel);
         let result = mutation.await;
-        if !matches!(&result, Err(error) if error.outcome() == Outcome::Unknown) {
-            self.undecided.store(false, Ordering::Release);
+        match &result {
+            Ok(answer) if answer.is_refused() => self.undecided.store(false, Ordering::Release),
+            Err(error) if error.outcome() == Outcome::NotApplied => self.undecided.store(before, Ordering::Release),
+            _ => {}
         }
         result
+    }
+}
+
+/// How many items one request to purge names.
+const PURGE_BATCH: usize = 100;
+
+/// The answer to a mutation.
+trait Answer {
+    /// Whether nothing was changed, for certain.
+    fn is_refused(&self) -> bool;
+}
+
+impl Answer for Written {
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}
+
+impl Answer for Committed {
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
     }
 }
 

@@ -8,7 +8,9 @@ use crate::record::Codec;
 
 /// How a store behaves, apart from its engine. Everything has a default; unknown fields are refused.
 ///
-/// All of it can be changed at any time without migration: each record says itself how it is to be read.
+/// All of it can be changed at any time without migration: each record says itself how it is to be read. The times
+/// (`max_clock_drift_ms` and those below it) are an agreement between all who use a store: a collector that waits for less
+/// than a writer needs can remove what it is writing. Change them while nobody else is at it.
 ///
 /// ```
 /// use konserve_core::store::Options;
@@ -30,17 +32,20 @@ pub struct Options {
     /// The most bytes of a record that is stored as one item; a larger one is split into chunks. Default and upper bound:
     /// what the engine can store as one item.
     pub inline_limit: Option<usize>,
-    /// The bytes of a chunk, before compression. Default 384 KiB; never more than fits into one item of the engine.
+    /// The bytes of a chunk, before compression. Default 384 KiB; at least 1 KiB, and never more than fits into one item of the
+    /// engine.
     pub chunk_size: usize,
     /// How many chunks of one value are on their way at the same time. Default 8.
     pub chunks_in_flight: usize,
     /// How long an update or an append goes on trying while other writers win, in milliseconds, from when it holds the lock of
     /// its key. Default 30,000.
     pub contention_timeout_ms: u64,
-    /// How far ahead of this machine's clock a stored revision may be, in milliseconds. Default one hour.
+    /// How far apart the clocks of all who use the store may be, in milliseconds. Default 5 minutes, which is also what AWS
+    /// accepts in a signature. A stored revision that is further ahead is an error, and whatever waits for time to pass by
+    /// somebody else's clock waits for this much longer.
     pub max_clock_drift_ms: u64,
-    /// Whether a writer that replaced a large value removes its chunks in the background. Default `true`; otherwise only
-    /// [`collect`](crate::Store::collect) does.
+    /// Whether a writer that replaced a large value removes its chunks in the background. Default `true`; otherwise, and after
+    /// calls on several keys at once, only [`collect`](crate::Store::collect) does.
     pub background_cleanup: bool,
     /// How long the chunks of a replaced value stay readable for readers that have begun, in milliseconds. Default 60,000.
     pub read_grace_ms: u64,
@@ -63,7 +68,7 @@ impl Default for Options {
             chunk_size: 384 * 1024,
             chunks_in_flight: 8,
             contention_timeout_ms: 30_000,
-            max_clock_drift_ms: 60 * 60 * 1000,
+            max_clock_drift_ms: 5 * 60 * 1000,
             background_cleanup: true,
             read_grace_ms: 60_000,
             abandoned_after_ms: 60 * 60 * 1000,
@@ -76,6 +81,10 @@ impl Default for Options {
 impl Options {
     pub(crate) fn contention_timeout(&self) -> Duration {
         Duration::from_millis(self.contention_timeout_ms)
+    }
+
+    pub(crate) fn max_clock_drift(&self) -> Duration {
+        Duration::from_millis(self.max_clock_drift_ms)
     }
 
     pub(crate) fn read_grace(&self) -> Duration {

@@ -372,10 +372,14 @@ async fn remove(operation: &Operation, key: &Key, revision: Option<Revision>) ->
             Written::Refused { current } => current,
         };
         if check_kind(current.as_ref()).is_err() {
-            return match revision {
-                None => log::remove(operation, key).await,
-                Some(_) => Err(is_a_log()),
-            };
+            if revision.is_some() {
+                return Err(is_a_log());
+            }
+            match log::remove(operation, key).await {
+                // Somebody replaced the log by something else meanwhile, and that can be removed like anything else.
+                Err(error) if error.kind() == ErrorKind::WrongKind => {}
+                removed => return removed,
+            }
         }
         check_condition(condition, current.as_ref())?;
         if let Some(current) = current {

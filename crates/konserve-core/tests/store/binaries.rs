@@ -120,11 +120,11 @@ async fn a_replaced_binary_stays_readable_for_a_while_and_then_says_so() {
     assert!(stream.next().await.unwrap().is_ok());
     store.bassoc("b", pattern(60_000)).await.unwrap();
     assert_eq!(blob.bytes().await.unwrap(), pattern(50_000));
-    tokio::time::sleep(Duration::from_secs(61)).await;
+    tokio::time::sleep(Duration::from_secs(6 * 60 + 1)).await;
     // The replaced chunks went in the background, without `collect`.
     assert_eq!(blob.bytes().await.unwrap_err().kind(), ErrorKind::Contended);
     assert!(blob.bytes().await.unwrap_err().is_retryable());
-    tokio::time::sleep(Duration::from_secs(16 * 60)).await;
+    tokio::time::sleep(Duration::from_secs(21 * 60)).await;
     assert_eq!(store.collect().await.unwrap().generations, 1);
     assert_eq!(
         store.bget("b").await.unwrap().unwrap().bytes().await.unwrap(),

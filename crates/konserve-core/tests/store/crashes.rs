@@ -9,7 +9,7 @@ use konserve_core::backend::{Backend, Listing, Purge, Read, Space, When};
 use konserve_core::{ErrorKind, Store};
 use konserve_memory::Memory;
 
-use crate::layer::{Fault, Layer};
+use crate::layer::{Call, Fault, Layer};
 use crate::support::{manual, quiet, small_items};
 
 async fn count(memory: &Memory, space: Space) -> usize {
@@ -298,13 +298,14 @@ async fn the_collector_waits_for_writers_readers_and_requests_on_their_way() {
     // What has passed, and then: chunks, generation rows, documents with tombstones.
     for (passed, left) in [
         (minute(0), (18, 3, 2)),  // nobody names the first value any more, but readers may have begun
+        (minute(5), (18, 3, 2)),  // by a clock that is 5 minutes behind, they may have begun now
         (minute(1), (12, 3, 2)),  // its chunks go
-        (minute(14), (12, 3, 1)), // a quarter of an hour after its removal the tombstone goes
-        (minute(1), (12, 2, 1)),  // and after as long, whatever was still on its way to the chunks
-        (minute(43), (12, 2, 1)), // the writer of the third may still be at it
+        (minute(14), (12, 3, 1)), // 15 minutes after its removal, and 5 more, the tombstone goes
+        (minute(6), (12, 2, 1)),  // and after as long, whatever was still on its way to the chunks
+        (minute(38), (12, 2, 1)), // the writer of the third may still be at it
         (minute(1), (12, 2, 1)),  // not after an hour, but readers of what it flipped may be
-        (minute(1), (6, 2, 1)),
-        (minute(15), (6, 1, 1)),
+        (minute(6), (6, 2, 1)),
+        (minute(20), (6, 1, 1)),
         (minute(600), (6, 1, 1)),
     ] {
         clock.advance(passed);
@@ -317,4 +318,99 @@ async fn the_collector_waits_for_writers_readers_and_requests_on_their_way() {
         assert_eq!(found, left, "after {passed:?} more");
     }
     assert_eq!(sound.get::<String>("k").await.unwrap().unwrap(), large("n"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_counted_and_what_it_names_is_left_alone() {
+    let memory = Memory::builder().item_limit(4096).build();
+    let (clock, environment) = manual();
+    let store = Store::builder(memory.handle())
+        .environment(environment)
+        .options(quiet())
+        .build();
+    store.append_all("log", ["1", "2"]).await.unwrap();
+    store.assoc("k", &large("o")).await.unwrap();
+    store.assoc("k", &large("n")).await.unwrap();
+    // A flipped bit in each head.
+    for (key, at) in listed(&memory, Space::Document).await {
+        let mut item = memory.read(&at, Read::STRONG).await.unwrap().unwrap();
+        let mut meta = item.meta.to_vec();
+        meta[60] ^= 1;
+        let sound = std::mem::replace(&mut item.meta, meta.into());
+        memory.purge(&[Purge::Row(at.clone())]).await.unwrap();
+        memory.write(&at, item.clone(), When::Always).await.unwrap();
+        clock.advance(Duration::from_secs(60 * 60 * 24));
+        let report = store.collect().await.unwrap();
+        assert!(report.unreadable > 0, "{key}: {report:?}");
+        clock.advance(Duration::from_secs(60 * 60 * 24));
+        store.collect().await.unwrap();
+        item.meta = sound;
+        memory.purge(&[Purge::Row(at.clone())]).await.unwrap();
+        memory.write(&at, item, When::Always).await.unwrap();
+    }
+    assert_eq!(
+        store
+            .log::<String>("log")
+            .consistent()
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap(),
+        ["1", "2"]
+    );
+    assert_eq!(store.get::<String>("k").await.unwrap().unwrap(), large("n"));
+}
+
+async fn listed(memory: &Memory, space: Space) -> Vec<(String, konserve_core::backend::Address)> {
+    let listed = memory.list(space, Listing::all(Read::STRONG));
+    listed
+        .map_ok(|(at, _)| (at.partition.to_string(), at))
+        .try_collect()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_log_whose_removal_died_half_way_is_removed_on_engines_without_transactions() {
+    // After the seal, after the state row, and with the collector in between.
+    for (dies, collected) in [
+        (Call::Write(Space::Log), false),
+        (Call::Remove, false),
+        (Call::Remove, true),
+    ] {
+        let memory = Memory::builder().transactions(None).build();
+        let (clock, environment) = manual();
+        let handle = |layer| {
+            Store::builder(layer)
+                .environment(environment.clone())
+                .options(quiet())
+                .build()
+        };
+        let sound = handle(Layer::new(&memory, |_| None));
+        sound.append("log", "1").await.unwrap();
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let dying = handle(Layer::new(&memory, move |call| {
+            let before = calls.fetch_add(usize::from(call == dies), std::sync::atomic::Ordering::SeqCst);
+            // The first write to the log is the seal, and the first removal is refused by the pinned head.
+            (call == dies && before > 0).then_some(Fault::Before(ErrorKind::Unavailable))
+        }));
+        let error = dying.dissoc("log").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{dies:?}");
+        if collected {
+            clock.advance(Duration::from_secs(60 * 60));
+            assert_eq!(sound.collect().await.unwrap().logs_removed, 1);
+            assert!(!sound.exists("log").await.unwrap());
+        }
+        assert_eq!(sound.append("log", "2").await.unwrap(), 0);
+        assert_eq!(
+            sound
+                .log::<String>("log")
+                .consistent()
+                .try_collect::<Vec<_>>()
+                .await
+                .unwrap(),
+            ["2"]
+        );
+        assert!(sound.dissoc("log").await.unwrap());
+        sound.assoc("log", "a document").await.unwrap();
+    }
 }

@@ -268,3 +268,40 @@ async fn a_writer_that_never_wins_says_contended() {
     assert!(error.is_retryable());
     assert_eq!(store.get::<i64>("k").await.unwrap(), Some(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_after_an_attempt_without_an_answer_stays_an_unknown_outcome() {
+    let memory = Memory::new();
+    Store::new(memory.handle()).append("log", &1).await.unwrap();
+    let writes = AtomicUsize::new(0);
+    let layer = Layer::new(&memory, move |call| {
+        (call == Call::Write(Space::Log)).then(|| match writes.fetch_add(1, Ordering::SeqCst) {
+            0 => Fault::After,
+            _ => Fault::Before(ErrorKind::Throttled),
+        })
+    });
+    let append = Store::new(layer).append("log", &2).timeout(Duration::from_secs(1));
+    let error = append.await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::UnknownOutcome, Outcome::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn a_stream_of_bytes_ends_after_an_error() {
+    let memory = Memory::builder().item_limit(4096).build();
+    let mut options = quiet();
+    options.chunks_in_flight = 1;
+    Store::new(memory.handle()).bassoc("b", vec![7; 20_000]).await.unwrap();
+    let reads = AtomicUsize::new(0);
+    let layer = Layer::new(&memory, move |call| {
+        let second = call == Call::ReadMany && reads.fetch_add(1, Ordering::SeqCst) == 1;
+        second.then_some(Fault::Before(ErrorKind::Throttled))
+    });
+    let store = Store::builder(layer).options(options).build();
+    let mut stream = store.bget("b").await.unwrap().unwrap().stream();
+    assert!(stream.try_next().await.unwrap().is_some());
+    assert_eq!(stream.try_next().await.unwrap_err().kind(), ErrorKind::Throttled);
+    assert_eq!(stream.try_next().await.unwrap(), None);
+}

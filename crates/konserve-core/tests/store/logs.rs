@@ -1,12 +1,17 @@
 //! Logs: one order, no gaps, nothing lost, nothing twice.
 
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::TryStreamExt;
-use konserve_core::{ErrorKind, Key, Store, Value};
+use futures::{FutureExt, TryStreamExt};
+use konserve_core::backend::Space;
+use konserve_core::{Environment, ErrorKind, Key, Store, Value};
 use konserve_memory::Memory;
 
-use crate::support::{manual, quiet, small_items, store};
+use crate::layer::{Call, Layer};
+use crate::support::{ManualClock, manual, quiet, small_items, store};
 
 async fn entries(store: &Store, key: &str) -> Vec<u64> {
     store.log::<u64>(key).consistent().try_collect().await.unwrap()
@@ -184,7 +189,7 @@ async fn a_removed_log_is_gone_and_a_new_one_begins_at_zero() {
         assert_eq!(entries(&store, "log").await, [5, 6]);
         // Nothing of the old one is left, once nobody can be at it any more.
         assert_eq!(store.collect().await.unwrap().logs_removed, 0);
-        clock.advance(Duration::from_secs(26 * 60));
+        clock.advance(Duration::from_secs(36 * 60));
         let report = store.collect().await.unwrap();
         assert_eq!((report.logs_removed, report.log_rows_purged), (1, 3));
         assert_eq!(entries(&other, "log").await, [5, 6]);
@@ -248,4 +253,142 @@ async fn an_entry_that_does_not_fit_the_type_is_named_by_position() {
     assert_eq!(error.key(), Some(Key::from("log").to_string().as_str()));
     assert!(error.to_string().contains("position 1"));
     assert_eq!(log.try_next().await.unwrap(), None);
+}
+
+/// A store whose clock moves on while it writes to a log for the second time, and something happens then.
+fn paused_in_append(
+    memory: &Memory,
+    clock: Arc<ManualClock>,
+    environment: Environment,
+    pause: Duration,
+    meanwhile: impl Fn() + Send + Sync + 'static,
+) -> Store {
+    let writes = AtomicUsize::new(0);
+    let layer = Layer::new(memory, move |call| {
+        if call == Call::Write(Space::Log) && writes.fetch_add(1, Ordering::SeqCst) == 1 {
+            clock.advance(pause);
+            meanwhile();
+        }
+        None
+    });
+    Store::builder(layer).environment(environment).options(quiet()).build()
+}
+
+#[tokio::test]
+async fn a_writer_that_slept_in_the_middle_of_an_append_does_not_write_into_the_void() {
+    let memory = Memory::new();
+    let (clock, environment) = manual();
+    let other = Store::builder(memory.handle())
+        .environment(environment.clone())
+        .options(quiet())
+        .build();
+    let remover = other.clone();
+    let collecting = clock.clone();
+    let sleeper = paused_in_append(
+        &memory,
+        clock.clone(),
+        environment,
+        Duration::from_secs(60),
+        move || {
+            assert!(remover.dissoc("log").into_future().now_or_never().unwrap().unwrap());
+            collecting.advance(Duration::from_secs(60 * 60));
+            let report = remover.collect().into_future().now_or_never().unwrap().unwrap();
+            assert_eq!(report.logs_removed, 1);
+        },
+    );
+    sleeper.append("log", &1).await.unwrap();
+    assert_eq!(sleeper.append("log", &2).await.unwrap(), 0);
+    assert_eq!(entries(&other, "log").await, [2]);
+    clock.advance(Duration::from_secs(60 * 60));
+    let report = other.collect().await.unwrap();
+    assert_eq!((report.logs_removed, report.log_rows_purged), (0, 0));
+}
+
+#[tokio::test]
+async fn an_entry_that_was_removed_with_its_log_does_not_come_back() {
+    let memory = Memory::new();
+    let (clock, environment) = manual();
+    let other = Store::builder(memory.handle())
+        .environment(environment.clone())
+        .options(quiet())
+        .build();
+    // The row is written, then the clock goes on, and then the log is removed, all before the writer looks again.
+    let (remover, moving) = (other.clone(), clock.clone());
+    let reads = AtomicUsize::new(0);
+    let appended = AtomicUsize::new(0);
+    let layer = Layer::new(&memory, move |call| {
+        if call == Call::Write(Space::Log) {
+            appended.fetch_add(1, Ordering::SeqCst);
+            moving.advance(Duration::from_secs(if appended.load(Ordering::SeqCst) == 2 {
+                6 * 60
+            } else {
+                0
+            }));
+        }
+        if call == Call::Read(Space::Log)
+            && appended.load(Ordering::SeqCst) == 2
+            && reads.fetch_add(1, Ordering::SeqCst) == 0
+        {
+            assert!(remover.dissoc("log").into_future().now_or_never().unwrap().unwrap());
+        }
+        None
+    });
+    let writer = Store::builder(layer).environment(environment).options(quiet()).build();
+    writer.append("log", &1).await.unwrap();
+    assert_eq!(writer.append("log", &2).await.unwrap(), 1);
+    assert!(!other.exists("log").await.unwrap());
+    assert_eq!(entries(&other, "log").await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_overtaken_by_a_removal_says_so() {
+    let memory = Memory::new();
+    let (clock, environment) = manual();
+    // One entry a page.
+    let store = Store::builder(memory.handle())
+        .environment(environment)
+        .options(quiet())
+        .build();
+    for number in 0..10 {
+        store.append("log", &number).await.unwrap();
+    }
+    let position = {
+        let mut log = store.log::<u64>("log").consistent();
+        assert_eq!(log.try_next().await.unwrap(), Some(0));
+        log
+    };
+    let mut log = position;
+    assert!(store.dissoc("log").await.unwrap());
+    clock.advance(Duration::from_secs(60 * 60));
+    assert_eq!(store.collect().await.unwrap().logs_removed, 1);
+    let rest = loop {
+        match log.try_next().await {
+            Ok(Some(_)) => {}
+            other => break other,
+        }
+    };
+    assert_eq!(rest.unwrap_err().kind(), ErrorKind::Contended);
+}
+
+#[tokio::test]
+async fn a_reader_at_the_end_leaves_the_writer_warm() {
+    let memory = Memory::new();
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = reads.clone();
+    let layer = Layer::new(&memory, move |call| {
+        counted.fetch_add(
+            usize::from(matches!(call, Call::Read(_) | Call::Rows)),
+            Ordering::SeqCst,
+        );
+        None
+    });
+    let store = Store::builder(layer).options(quiet()).build();
+    store.append("log", &0).await.unwrap();
+    for number in 1..5_u64 {
+        let rest: Vec<u64> = store.log::<u64>("log").range(number..).try_collect().await.unwrap();
+        assert!(rest.is_empty());
+        reads.store(0, Ordering::SeqCst);
+        assert_eq!(store.append("log", &number).await.unwrap(), number);
+        assert_eq!(reads.load(Ordering::SeqCst), 0);
+    }
 }
