@@ -10,7 +10,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess
 #[cfg(feature = "dynamodb")]
 use konserve_dynamodb::DynamoConfig;
 
-use crate::{Options, fields};
+use crate::Options;
 
 /// Which store to open: the engine with its settings, and how the store behaves.
 ///
@@ -53,6 +53,7 @@ pub struct Config {
 /// An engine with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant)] // there is one for each store, and a box would be in everybody's way
 pub enum Engine {
     /// Amazon DynamoDB: `backend = "dynamodb"`.
     #[cfg(feature = "dynamodb")]
@@ -126,15 +127,17 @@ impl Engine {
     fn settings(backend: &str) -> Option<&'static [&'static str]> {
         match backend {
             #[cfg(feature = "dynamodb")]
-            "dynamodb" => Some(fields::names::<DynamoConfig>()),
+            "dynamodb" => Some(crate::fields::names::<DynamoConfig>()),
             #[cfg(feature = "memory")]
-            "memory" => Some(fields::names::<MemoryConfig>()),
+            "memory" => Some(crate::fields::names::<MemoryConfig>()),
             _ => None,
         }
     }
 
     /// The engine of this name with these settings.
     pub(crate) fn read<S: Settings>(backend: &str, settings: S) -> Result<Self> {
+        #[cfg(not(any(feature = "dynamodb", feature = "memory")))]
+        drop(settings);
         match backend {
             #[cfg(feature = "dynamodb")]
             "dynamodb" => settings.read().map(Self::DynamoDb),

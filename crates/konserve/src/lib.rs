@@ -37,6 +37,7 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod config;
+#[cfg(any(feature = "dynamodb", feature = "memory"))]
 mod fields;
 mod lifecycle;
 mod text;

@@ -1,6 +1,6 @@
 //! Stores by configuration: created, opened, looked for, deleted.
 
-use konserve_core::{Error, ErrorKind, Result, Store};
+use konserve_core::{Result, Store};
 
 use crate::config::not_built;
 use crate::{Config, Engine};
@@ -144,21 +144,28 @@ impl IntoConfig for crate::MemoryConfig {
 
 async fn open(config: Result<Config>, must_be_new: bool) -> Result<Store> {
     let Config { engine, store: options } = config?;
-    let builder = match engine {
+    #[cfg(not(any(feature = "dynamodb", feature = "memory")))]
+    let _ = (must_be_new, options);
+    match engine {
         #[cfg(feature = "dynamodb")]
-        Engine::DynamoDb(config) => Store::builder(match must_be_new {
-            true => konserve_dynamodb::DynamoDb::create(config).await?,
-            false => konserve_dynamodb::DynamoDb::connect(config).await?,
-        }),
+        Engine::DynamoDb(config) => {
+            let engine = match must_be_new {
+                true => konserve_dynamodb::DynamoDb::create(config).await?,
+                false => konserve_dynamodb::DynamoDb::connect(config).await?,
+            };
+            Ok(Store::builder(engine).options(options).build())
+        }
         #[cfg(feature = "memory")]
-        Engine::Memory(config) => Store::builder(match config.name {
-            None => konserve_memory::Memory::new(),
-            Some(name) if must_be_new => konserve_memory::Memory::create(&name)?,
-            Some(name) => konserve_memory::Memory::builder().open(&name),
-        }),
-        Engine::NotBuilt { feature } => return Err(not_built(feature)),
-    };
-    Ok(builder.options(options).build())
+        Engine::Memory(config) => {
+            let engine = match config.name {
+                None => konserve_memory::Memory::new(),
+                Some(name) if must_be_new => konserve_memory::Memory::create(&name)?,
+                Some(name) => konserve_memory::Memory::builder().open(&name),
+            };
+            Ok(Store::builder(engine).options(options).build())
+        }
+        Engine::NotBuilt { feature } => Err(not_built(feature)),
+    }
 }
 
 async fn is_there(config: Result<Config>) -> Result<bool> {
@@ -180,7 +187,8 @@ async fn erase(config: Result<Config>) -> Result<()> {
             Some(name) => konserve_memory::Memory::delete(&name),
             None => {
                 let message = "a store in memory without a name cannot be found again: it ends with its last handle";
-                Err(Error::new(ErrorKind::NotFound, message))
+                let kind = konserve_core::ErrorKind::NotFound;
+                Err(konserve_core::Error::new(kind, message))
             }
         },
         Engine::NotBuilt { feature } => Err(not_built(feature)),
