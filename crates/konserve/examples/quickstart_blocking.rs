@@ -36,11 +36,11 @@ fn walk(arguments: &Arguments) -> Result<Walk, Failure> {
 
 fn steps(walk: &mut Walk, store: &Store) -> Result<(), Failure> {
     walk.step("a document, and a path into it");
-    let baz: Value = r#"{:foo "baz"}"#.parse()?;
-    let made = store.assoc_in(path!["foo", kw!("bar")], &baz).call();
+    let nested: Value = r#"{:foo "baz"}"#.parse()?;
+    let made = store.assoc_in(path!["foo", kw!("bar")], &nested).call();
     walk.made(r#"assoc_in ["foo" :bar] {:foo "baz"}"#, made)?;
-    let foo = store.get_in::<Value>(path!["foo"]).call();
-    walk.returned(r#"get_in ["foo"]"#, foo, Some(r#"{:bar {:foo "baz"}}"#.parse()?))?;
+    let found = store.get_in::<Value>(path!["foo"]).call();
+    walk.returned(r#"get_in ["foo"]"#, found, Some(r#"{:bar {:foo "baz"}}"#.parse()?))?;
     walk.returned(r#"exists "foo""#, store.exists("foo").call(), true)?;
 
     walk.step("an atomic update");

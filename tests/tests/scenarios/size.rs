@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use futures::TryStreamExt;
 use konserve_core::backend::Space;
 use konserve_core::{Key, Store};
@@ -171,7 +170,7 @@ async fn what_was_overwritten_shrunk_and_removed_is_collected(fixture: Fixture) 
         .await
         .expect("reads")
         .expect("is there");
-    assert!(blob.bytes().await.expect("reads") == Bytes::from(vec![1; LARGE]));
+    assert!(blob.bytes().await.expect("reads") == vec![1; LARGE]);
     assert!(store.get::<ByteBuf>("updated").await.expect("reads") == Some(bytes(LARGE, 2)));
     assert_eq!(store.get::<i64>("shrunk").await.expect("reads"), Some(1));
     let keys = [
