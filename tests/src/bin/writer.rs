@@ -4,6 +4,7 @@
 //! writer append ENDPOINT FIRST WRITERS ENTRIES    entries of several tasks to one log
 //! writer increment ENDPOINT TASKS TIMES           increments of one counter by several tasks
 //! writer overwrite ENDPOINT NUMBER                large values, one version after the other, until it is killed
+//! writer connect ENDPOINT                         nothing: it says why it has no credentials
 //! ```
 //!
 //! It says `ready`, waits for a line, and works; each further line that it prints is about one write.
@@ -23,6 +24,9 @@ fn main() {
     let number = |at: usize| arguments[at].parse::<u64>().expect("a number");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
+        if arguments[0] == "connect" {
+            return connect(&arguments[1]).await;
+        }
         let store = open(&arguments[1]).await;
         let done = match arguments[0].as_str() {
             "append" => append(store, number(2), number(3), number(4)).await,
@@ -46,6 +50,14 @@ fn say(line: impl Display) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").expect("the parent lives");
     out.flush().expect("the parent lives");
+}
+
+/// Connects with the credentials of the environment, which has none.
+async fn connect(endpoint: &str) {
+    let mut config = Embedded::at(endpoint).config();
+    (config.access_key_id, config.secret_access_key) = (None, None);
+    let error = konserve::connect(config).await.expect_err("there are no credentials");
+    say(format_args!("{} {error}", error.kind()));
 }
 
 async fn append(store: Store, first: u64, writers: u64, entries: u64) -> Result<()> {
