@@ -218,7 +218,12 @@ async fn an_append_takes_one_request_once_the_log_is_known() -> Result<()> {
     wire.takes("append, overtaken twice", overtaken, |s| s.append("log", &107))
         .await?;
     // One removal that is refused, as it shows that the key holds a log; the three of finding its tail; the commit.
-    let removed = &[("UpdateItem", 1), ("GetItem", 2), ("Query", 1), ("TransactWriteItems", 1)];
+    let removed = &[
+        ("UpdateItem", 1),
+        ("GetItem", 2),
+        ("Query", 1),
+        ("TransactWriteItems", 1),
+    ];
     assert!(another.takes("dissoc of a log", removed, |s| s.dissoc("log")).await?);
     Ok(())
 }
