@@ -1,4 +1,30 @@
 //! The model, the semantics and the protocols of konserve, over any storage engine.
+//!
+//! Programs use the crate `konserve`, which connects stores by configuration and exports all of this again. Authors of engines
+//! implement [`Backend`] and check it with `konserve-conformance`.
+//!
+//! | here | is |
+//! |---|---|
+//! | [`Store`] and [`store`] | what users call: documents by path, binaries, logs, several keys at once |
+//! | [`Value`], [`Key`], [`Path`] and [`value`] | the data model, its text form (EDN), and serde |
+//! | [`nested`] | what a path reads, writes and removes, as pure functions |
+//! | [`record`] | how values become bytes: codecs, header, checksum |
+//! | [`backend`] | what an engine is asked and what it answers |
+//! | [`Environment`] | where time and randomness come from |
+//!
+//! Nothing here names an engine. A store over one takes one line:
+//!
+//! ```
+//! use konserve_core::{Store, path};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> konserve_core::Result<()> {
+//! let store = Store::new(konserve_memory::Memory::new());
+//! store.assoc_in(path!["user:1", "name"], "Ada").await?;
+//! assert_eq!(store.get_in::<String>(path!["user:1", "name"]).await?.as_deref(), Some("Ada"));
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(test)]
 extern crate self as konserve_core;
