@@ -297,13 +297,15 @@ async fn the_collector_waits_for_writers_readers_and_requests_on_their_way() {
     let minute = |minutes: u64| Duration::from_secs(60 * minutes);
     // What has passed, and then: chunks, generation rows, documents with tombstones.
     for (passed, left) in [
-        (minute(0), (18, 3, 2)),  // nobody names the first value any more, but readers may have begun
-        (minute(5), (18, 3, 2)),  // by a clock that is 5 minutes behind, they may have begun now
-        (minute(1), (12, 3, 2)),  // its chunks go
-        (minute(14), (12, 3, 1)), // 15 minutes after its removal, and 5 more, the tombstone goes
-        (minute(6), (12, 2, 1)),  // and after as long, whatever was still on its way to the chunks
+        (minute(0), (18, 3, 2)), // nobody names the first value any more, but readers may have begun
+        (minute(5), (18, 3, 2)), // by a clock that is 5 minutes behind, they may have begun now
+        (minute(1), (12, 3, 2)), // its chunks go
+        (minute(13), (12, 3, 2)),
+        (minute(1), (12, 3, 1)), // 15 minutes after its removal, and 5 more, the tombstone goes
+        (minute(5), (12, 3, 1)),
+        (minute(1), (12, 2, 1)), // and after as long, whatever was still on its way to the chunks
         (minute(38), (12, 2, 1)), // the writer of the third may still be at it
-        (minute(1), (12, 2, 1)),  // not after an hour, but readers of what it flipped may be
+        (minute(1), (12, 2, 1)), // not after an hour, but readers of what it flipped may be
         (minute(6), (6, 2, 1)),
         (minute(20), (6, 1, 1)),
         (minute(600), (6, 1, 1)),
