@@ -100,6 +100,11 @@ impl Cargo {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command.current_dir(root()).stdin(Stdio::null()).args(&self.args);
+        // The embedded engines are asked over loopback, which no proxy can reach.
+        for name in ["NO_PROXY", "no_proxy"] {
+            let own = std::env::var(name).map(|own| format!("{own},")).unwrap_or_default();
+            command.env(name, format!("{own}127.0.0.1,localhost"));
+        }
         // `cargo run` describes this package in the environment. Build scripts of dependencies watch those variables and
         // would be built again each time cargo is called from here and then by hand.
         for (name, _) in std::env::vars_os() {

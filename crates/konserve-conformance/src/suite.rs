@@ -39,13 +39,17 @@ pub fn run_all(suites: impl IntoIterator<Item = Suite>) -> ExitCode {
 pub struct Suite {
     harness: Arc<dyn Harness>,
     seed: u64,
+    /// What the environment says instead of a seed.
+    wrong_seed: Option<String>,
     allow_missing: bool,
 }
 
 impl Suite {
     /// The suite for the engine behind a harness, with the settings of the environment.
     pub fn new(harness: impl Harness) -> Self {
-        let seed = env::var(SEED).ok().and_then(|seed| seed.parse().ok());
+        let given = env::var(SEED).ok();
+        let seed = given.as_ref().and_then(|seed| seed.parse().ok());
+        let wrong_seed = given.filter(|_| seed.is_none());
         Self {
             harness: Arc::new(harness),
             seed: seed.unwrap_or_else(|| {
@@ -53,6 +57,7 @@ impl Suite {
                 SystemEntropy.fill(&mut bytes);
                 u64::from(u32::from_ne_bytes(bytes))
             }),
+            wrong_seed,
             allow_missing: env::var(ALLOW_MISSING).is_ok_and(|allow| allow == "1"),
         }
     }
@@ -61,6 +66,7 @@ impl Suite {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self.wrong_seed = None;
         self
     }
 
@@ -82,6 +88,13 @@ impl Suite {
         };
         let all = trial::all();
         let mut trials = self.wrong_deviations(&all);
+        if let Some(wrong) = &self.wrong_seed {
+            trials.push(failing(
+                &name,
+                "suite.seed",
+                format!("{SEED}={wrong} is no seed: it is a whole number"),
+            ));
+        }
         if let Some(missing) = missing.as_ref().filter(|_| !self.allow_missing) {
             trials.push(failing(&name, "suite.environment", format!("missing: {missing}")));
         }
@@ -145,19 +158,21 @@ impl Suite {
 
 /// Runs a trial in a namespace of its own.
 async fn perform(harness: &dyn Harness, trial: &Trial, seed: u64) -> Result<(), String> {
-    let namespace = harness
-        .open()
+    let late = |_| format!("not finished after {:?}", harness.patience());
+    let namespace = tokio::time::timeout(harness.patience(), harness.open())
         .await
+        .map_err(|elapsed| format!("no namespace could be opened: {}", late(elapsed)))?
         .map_err(|error| format!("no namespace could be opened: {error}: {error:?}"))?;
     let arena = Arc::new(Arena::new(namespace, harness.capabilities(), harness.page(), seed));
     let run = AssertUnwindSafe((trial.run)(Arc::clone(&arena))).catch_unwind();
     let verdict = match tokio::time::timeout(harness.patience(), run).await {
         Ok(Ok(verdict)) => verdict.map_err(|failure| failure.to_string()),
         Ok(Err(panic)) => Err(format!("a panic: {}", text_of(&*panic))),
-        Err(_) => Err(format!("not finished after {:?}", harness.patience())),
+        Err(elapsed) => Err(late(elapsed)),
     };
-    let cleaned = arena.namespace.clean_up().await;
+    let cleaned = tokio::time::timeout(harness.patience(), arena.namespace.clean_up()).await;
     verdict?;
+    let cleaned = cleaned.map_err(|elapsed| format!("the namespace could not be cleaned up: {}", late(elapsed)))?;
     cleaned.map_err(|error| format!("the namespace could not be cleaned up: {error}: {error:?}"))
 }
 

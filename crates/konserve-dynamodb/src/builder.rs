@@ -63,7 +63,7 @@ impl DynamoDbBuilder {
     }
 
     /// Makes the client from this configuration of the SDK. Region, endpoint and credentials of the store's configuration
-    /// go before it where they are set.
+    /// go before it where they are set; a profile is for the configuration of the SDK to name.
     pub fn sdk_config(mut self, config: SdkConfig) -> Self {
         self.source = Source::Sdk(Box::new(config));
         self
@@ -128,8 +128,11 @@ impl DynamoDbBuilder {
     /// Deletes the store and everything in it, and returns when it is gone.
     ///
     /// Without a namespace, drops the table, the stores of all namespaces in it included. With one, or in a managed
-    /// table, erases the items of the store; that reads the whole table once, and one that was interrupted is continued
-    /// by doing it again.
+    /// table, erases the items of the store; that reads the whole table until nothing is found, twice at least, and one
+    /// that was interrupted is continued by doing it again.
+    ///
+    /// Close all handles before, and do not make a store of the same name in the same table for a quarter of an hour: an
+    /// erasure that is still on its way is not fenced by revisions, and could hit what the new store has written.
     ///
     /// # Errors
     ///
@@ -153,9 +156,7 @@ impl DynamoDbBuilder {
         let mut settings = match source {
             Source::Client(client) => {
                 let mut settings = client.config().to_builder();
-                if client.config().timeout_config().is_none_or(|own| !own.has_timeouts()) {
-                    settings = settings.timeout_config(timeouts(&config));
-                }
+                settings = settings.timeout_config(bounded(&config, client.config().timeout_config()));
                 if let Some(credentials) = credentials {
                     settings = settings.credentials_provider(credentials);
                 }
@@ -200,6 +201,14 @@ fn timeouts(config: &DynamoConfig) -> TimeoutConfig {
         .build()
 }
 
+/// The time-outs of a client or of a configuration from elsewhere, and the store's where it sets none. The SDK always sets that
+/// of connecting, which alone bounds nothing.
+fn bounded(config: &DynamoConfig, own: Option<&TimeoutConfig>) -> TimeoutConfig {
+    let mut own = own.cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
+    own.take_defaults_from(&timeouts(config));
+    own
+}
+
 async fn load_sdk(config: &DynamoConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .timeout_config(timeouts(config))
@@ -224,7 +233,7 @@ async fn load_sdk(config: &DynamoConfig, credentials: Option<SharedCredentialsPr
 }
 
 fn override_sdk(config: &DynamoConfig, sdk: SdkConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
-    let has_timeouts = sdk.timeout_config().is_some_and(TimeoutConfig::has_timeouts);
+    let timeouts = bounded(config, sdk.timeout_config());
     let version = sdk.behavior_version();
     let mut sdk = sdk.into_builder();
     // A configuration built by hand may lack it, and a client without one panics.
@@ -238,10 +247,7 @@ fn override_sdk(config: &DynamoConfig, sdk: SdkConfig, credentials: Option<Share
     if let Some(credentials) = credentials {
         sdk = sdk.credentials_provider(credentials);
     }
-    if !has_timeouts {
-        sdk = sdk.timeout_config(timeouts(config));
-    }
-    sdk.build()
+    sdk.timeout_config(timeouts).build()
 }
 
 fn require_region(region: Option<&Region>) -> Result<()> {

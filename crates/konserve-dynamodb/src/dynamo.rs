@@ -46,7 +46,9 @@ use crate::pages;
 /// # Outcomes
 ///
 /// A mutation is sent once. `unknown_outcome` says that the answer was lost; every other error says that nothing was
-/// changed. Reads are repeated by the SDK within the configured time.
+/// changed, except by `purge`, of which a part may be done. What DynamoDB turned away, because of throttling or of another
+/// transaction at the same item, is an error that says so (`throttled`, `contended`) and can be tried again. Reads are
+/// repeated by the SDK within the configured time.
 pub struct DynamoDb {
     slot: Slot,
     capabilities: Capabilities,

@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -214,7 +213,7 @@ fn meaning(code: &str, status: u16) -> Meaning {
             401 | 403 => Denied,
             413 => TooLarge,
             429 => Throttled,
-            400..=499 => InvalidInput,
+            400 => InvalidInput,
             _ => return Meaning::uncertain(Unavailable),
         },
     };
@@ -238,13 +237,8 @@ impl Meaning {
 
 /// Whether the failure proves that no connection was there to send anything over.
 fn never_connected(error: &(dyn StdError + 'static)) -> bool {
-    let refused = find::<io::Error>(error).is_some_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
-        )
-    });
-    refused || find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect())
+    // An `io::Error` alone does not prove it: a system can report an unreachable network on a connection that was there.
+    find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect())
 }
 
 /// The first error of this type among an error and its sources.

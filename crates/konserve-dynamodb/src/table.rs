@@ -64,8 +64,12 @@ impl Connection {
         if !config.create_table {
             return Err(no_store(config));
         }
-        // Somebody else may have been faster, which is as good.
-        self.mark().await.map(|_| ())
+        match self.mark().await {
+            // Somebody else may have been faster, which is as good, and so is an answer that was lost.
+            Ok(_) => Ok(()),
+            Err(error) if error.outcome() == Outcome::Unknown && self.is_marked().await? => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether there is such a store.
@@ -87,12 +91,19 @@ impl Connection {
         if config.is_whole_table() {
             return self.drop_table(config).await;
         }
-        let mut start = None;
+        // What a handle that is still open writes behind the scan is found by the next one.
         loop {
-            let (keys, next) = self.keys_of_store(start).await?;
-            self.erase(keys).await?;
-            start = next;
-            if start.is_none() {
+            let (mut start, mut found) = (None, false);
+            loop {
+                let (keys, next) = self.keys_of_store(start).await?;
+                found |= !keys.is_empty();
+                self.erase(keys).await?;
+                start = next;
+                if start.is_none() {
+                    break;
+                }
+            }
+            if !found {
                 break;
             }
         }
@@ -242,7 +253,7 @@ impl Connection {
     }
 
     async fn is_marked(&self) -> Result<bool> {
-        let Some(mark) = self.get(self.layout.mark(), true, None).await? else {
+        let Some(mark) = self.get(self.layout.mark(), true, "pk, v".to_owned()).await? else {
             return Ok(false);
         };
         let version = mark.get("v").and_then(|version| version.as_n().ok());

@@ -1,6 +1,7 @@
 //! Reading logs: pages of rows in order, checked to have neither gaps nor overlaps.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -194,15 +195,9 @@ impl Reader {
         if start > first {
             // The row that holds the position begins at it or before.
             match self.row_at(&source, start).await? {
-                Some((row, item)) => {
-                    let (count, entries) = self.open(&source, row, item).await?;
+                Some((row, item, count)) => {
                     next = row.saturating_add(count);
-                    let wanted = entries
-                        .into_iter()
-                        .zip(row..)
-                        .map(|(entry, position)| (position, entry));
-                    self.ready
-                        .extend(wanted.filter(|(position, _)| (start..end).contains(position)));
+                    self.open(&source, row, item, count, start..end).await?;
                     if next <= start {
                         return Ok(()); // the log ends before the position
                     }
@@ -220,7 +215,7 @@ impl Reader {
     }
 
     /// The last row that begins at a position or before it, and is not a seal.
-    async fn row_at(&mut self, source: &Source, position: Position) -> Result<Option<(u64, Item)>> {
+    async fn row_at(&mut self, source: &Source, position: Position) -> Result<Option<(u64, Item, u64)>> {
         let segment = segment_of(position);
         for segment in [Some(segment), segment.checked_sub(1)].into_iter().flatten() {
             let query = RowQuery {
@@ -233,8 +228,8 @@ impl Reader {
             };
             let mut rows = self.operation.store.backend.rows(query);
             while let Some((row, item)) = rows.try_next().await? {
-                if self.kind(&item)? != HeadKind::Seal {
-                    return Ok(Some((row, item)));
+                if let Some(count) = self.entries_in(&item)? {
+                    return Ok(Some((row, item, count)));
                 }
             }
         }
@@ -275,9 +270,9 @@ impl Reader {
             while found < count
                 && let Some((row, item)) = page.try_next().await?
             {
-                if let HeadKind::Entries { count } = self.kind(&item)? {
+                if let Some(count) = self.entries_in(&item)? {
                     found = found.saturating_add(count);
-                    rows.push((row, item));
+                    rows.push((row, item, count));
                 }
             }
             if segment <= segment_of(source.state.first) {
@@ -286,20 +281,14 @@ impl Reader {
             segment -= 1;
         }
         let mut expected = None;
-        for (row, item) in rows.into_iter().rev() {
+        for (row, item, count) in rows.into_iter().rev() {
             if let Some(expected) = expected
                 && expected != row
             {
                 return Ok(Some(expected));
             }
-            let (count, entries) = self.open(source, row, item).await?;
             expected = Some(row.saturating_add(count));
-            self.ready.extend(
-                entries
-                    .into_iter()
-                    .zip(row..)
-                    .map(|(entry, position)| (position, entry)),
-            );
+            self.open(source, row, item, count, 0..Position::MAX).await?;
         }
         let surplus = (self.ready.len() as u64).saturating_sub(count);
         self.ready.drain(..surplus as usize);
@@ -357,16 +346,10 @@ impl Reader {
                 }
                 return Err(self.why_broken(cursor.source.id, cursor.next).await?);
             }
-            if self.kind(&item)? == HeadKind::Seal {
-                return Ok(false);
-            }
-            let (count, entries) = self.open(&cursor.source, row, item).await?;
-            let end = cursor.end;
-            let wanted = entries
-                .into_iter()
-                .zip(row..)
-                .map(|(entry, position)| (position, entry));
-            self.ready.extend(wanted.filter(|(position, _)| *position < end));
+            let Some(count) = self.entries_in(&item)? else {
+                return Ok(false); // the seal
+            };
+            self.open(&cursor.source, row, item, count, 0..cursor.end).await?;
             cursor.next = row.saturating_add(count);
             cursor.rows = Some((segment, rows));
             self.cursor = Some(cursor);
@@ -414,15 +397,24 @@ impl Reader {
         }
     }
 
-    fn kind(&self, item: &Item) -> Result<HeadKind> {
-        Ok(Head::decode(&self.operation.store.envelope, &item.meta)?.kind)
+    /// How many entries a row has; `None` for the seal.
+    fn entries_in(&self, item: &Item) -> Result<Option<u64>> {
+        match Head::decode(&self.operation.store.envelope, &item.meta)?.kind {
+            HeadKind::Entries { count } => Ok(Some(count)),
+            HeadKind::Seal => Ok(None),
+            _ => Err(Error::new(ErrorKind::Corrupt, "a row of a log that is none")),
+        }
     }
 
-    /// The entries of a row.
-    async fn open(&mut self, source: &Source, row: Position, item: Item) -> Result<(u64, Vec<Value>)> {
-        let HeadKind::Entries { count } = self.kind(&item)? else {
-            return Err(Error::new(ErrorKind::Corrupt, "a row of a log that is none"));
-        };
+    /// Makes the wanted entries of a row ready.
+    async fn open(
+        &mut self,
+        source: &Source,
+        row: Position,
+        item: Item,
+        count: u64,
+        wanted: Range<Position>,
+    ) -> Result<()> {
         let at = row_address(source.id, row);
         let fetched = placement::fetch(&self.operation, &at, item, self.how.strong).await?;
         let Some(fetched) = fetched else {
@@ -430,12 +422,13 @@ impl Reader {
         };
         let entries = decode_row(fetched.content, &fetched.plain)?;
         if entries.len() as u64 != count {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("a row of a log without its {count} entries"),
-            ));
+            let message = format!("a row of a log without its {count} entries");
+            return Err(Error::new(ErrorKind::Corrupt, message));
         }
-        Ok((count, entries))
+        let entries = (row..).zip(entries);
+        self.ready
+            .extend(entries.filter(|(position, _)| wanted.contains(position)));
+        Ok(())
     }
 }
 

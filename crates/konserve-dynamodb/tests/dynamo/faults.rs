@@ -17,7 +17,7 @@ use crate::support::{Engine, Reply, at, check_kind, document, item, put, rev};
 use ErrorKind::*;
 
 /// Status, code, kind for a read, and whether a mutation so answered was certainly not applied.
-const CODES: [(u16, &str, ErrorKind, bool); 27] = [
+const CODES: [(u16, &str, ErrorKind, bool); 29] = [
     (400, "ProvisionedThroughputExceededException", Throttled, true),
     (400, "ThrottlingException", Throttled, true),
     (400, "RequestLimitExceeded", Throttled, true),
@@ -43,6 +43,8 @@ const CODES: [(u16, &str, ErrorKind, bool); 27] = [
     (503, "ServiceUnavailable", Unavailable, false),
     (503, "ThrottlingException", Throttled, false),
     (502, "", Unavailable, false),
+    (408, "", Unavailable, false),
+    (499, "", Unavailable, false),
     (500, "ConditionalCheckFailedException", Conflict, false),
     (400, "InternalServerError", Unavailable, false),
 ];
@@ -287,8 +289,20 @@ async fn no_answer_in_time_is_unavailable_for_reads_and_unknown_for_mutations() 
     check_kind(DynamoDb::connect(config.clone()).await, Unavailable);
     config.managed_table = true;
     check_kind(DynamoDb::exists(config.clone()).await, Unavailable);
-    let error = check_kind(DynamoDb::create(config).await, UnknownOutcome);
+    let error = check_kind(DynamoDb::create(config.clone()).await, UnknownOutcome);
     assert_eq!(error.outcome(), Outcome::Unknown);
+    // The SDK's own configuration bounds nothing but connecting; the store's goes for the rest.
+    let sdk = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        .region("us-west-1")
+        .endpoint_url(format!("http://{silent}"))
+        .load()
+        .await;
+    let client = aws_sdk_dynamodb::Client::new(&sdk);
+    check_kind(
+        DynamoDb::builder(config.clone()).sdk_config(sdk).exists().await,
+        Unavailable,
+    );
+    check_kind(DynamoDb::builder(config).client(client).exists().await, Unavailable);
     // Well below the default of one attempt, and generous to a busy machine.
     assert!(started.elapsed() < Duration::from_secs(15));
     accepting.abort();

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use konserve::dynamodb::{DynamoConfig, DynamoDb, DynamoDbBuilder, RequestCounter};
-use konserve::{Config, Engine, Environment, Error, MemoryConfig, Options, Result, Store};
+use konserve::{Config, Engine, Environment, Error, ErrorKind, MemoryConfig, Options, Result, Store};
 
 use super::{Arguments, Failure};
 
@@ -135,10 +135,15 @@ async fn at_endpoint(endpoint: &str, arguments: &Arguments) -> Result<DynamoConf
     let fresh = format!("konserve-demo-{}", random());
     let mut config = DynamoConfig::new(arguments.table.as_deref().unwrap_or(&fresh));
     config.endpoint = Some(endpoint.to_owned());
-    if std::env::var_os("AWS_REGION").is_none() && std::env::var_os("AWS_PROFILE").is_none() {
-        config.region = Some("us-west-1".into());
-    }
-    if arguments.table.is_some() && DynamoDb::exists(config.clone()).await? {
+    let exists = match DynamoDb::exists(config.clone()).await {
+        // Neither the environment nor a profile names a region.
+        Err(error) if error.kind() == ErrorKind::Config => {
+            config.region = Some("us-west-1".into());
+            DynamoDb::exists(config.clone()).await
+        }
+        answer => answer,
+    };
+    if exists? {
         if !arguments.allow_existing {
             let message = format!(
                 "there is a table {}: give another name, or --allow-existing",
