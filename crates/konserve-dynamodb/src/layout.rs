@@ -28,10 +28,7 @@ use sha2::{Digest, Sha256};
 /// The attributes of one item in the table.
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
-/// The attributes of an item that a reader needs.
-pub(crate) const WITH_BODY: &str = "pk, sk, r, m, c, p, x, b";
-
-/// The same without its body.
+/// The attributes of an item without its body, and without what no reader needs.
 pub(crate) const WITHOUT_BODY: &str = "pk, sk, r, m, c, p, x";
 
 /// DynamoDB takes 400 KB in an item, names and keys included. What is not meta or body stays below the difference:

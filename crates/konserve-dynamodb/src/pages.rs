@@ -136,7 +136,7 @@ impl Connection {
             .expression_attribute_values(":now", expression::now_value(now))
             .scan_index_forward(query.order == Order::Ascending)
             .consistent_read(query.how.strong)
-            .projection_expression(projection(query.how))
+            .set_projection_expression(projection(query.how))
             .set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)))
             .set_exclusive_start_key(start)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
@@ -165,7 +165,7 @@ impl Connection {
             .table_name(request.table)
             .expression_attribute_values(":prefix", prefix)
             .consistent_read(how.how.strong)
-            .projection_expression(projection(how.how))
+            .set_projection_expression(projection(how.how))
             .set_exclusive_start_key(start)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         scan = match how.tombstones {

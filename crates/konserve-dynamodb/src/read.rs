@@ -27,7 +27,12 @@ impl Connection {
     }
 
     /// One item of the table, as it is.
-    pub(crate) async fn get(&self, key: Attributes, strong: bool, projection: String) -> Result<Option<Attributes>> {
+    pub(crate) async fn get(
+        &self,
+        key: Attributes,
+        strong: bool,
+        projection: Option<String>,
+    ) -> Result<Option<Attributes>> {
         let request = self.reads("GetItem");
         let output = self
             .client
@@ -35,7 +40,7 @@ impl Connection {
             .table_name(request.table)
             .set_key(Some(key))
             .consistent_read(strong)
-            .projection_expression(projection)
+            .set_projection_expression(projection)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
@@ -90,7 +95,7 @@ impl Connection {
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut left)))
                 .consistent_read(how.strong)
-                .projection_expression(projection(how))
+                .set_projection_expression(projection(how))
                 .build()
                 .map_err(|error| {
                     request

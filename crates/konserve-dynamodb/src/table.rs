@@ -253,7 +253,7 @@ impl Connection {
     }
 
     async fn is_marked(&self) -> Result<bool> {
-        let Some(mark) = self.get(self.layout.mark(), true, "pk, v".to_owned()).await? else {
+        let Some(mark) = self.get(self.layout.mark(), true, None).await? else {
             return Ok(false);
         };
         let version = mark.get("v").and_then(|version| version.as_n().ok());
