@@ -10,6 +10,7 @@
 //! | [`nested`] | what a path reads, writes and removes, as pure functions |
 //! | [`record`] | how values become bytes: codecs, header, checksum |
 //! | [`backend`] | what an engine is asked and what it answers |
+//! | `layer` (feature `layer`) | an engine around an engine, which fails on demand |
 //! | [`Environment`] | where time and randomness come from |
 //!
 //! Nothing here names an engine. A store over one takes one line:
@@ -37,6 +38,8 @@ mod error;
 mod head;
 mod instant;
 mod key;
+#[cfg(feature = "layer")]
+pub mod layer;
 mod log;
 pub mod nested;
 mod path;

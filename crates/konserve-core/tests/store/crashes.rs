@@ -9,8 +9,8 @@ use konserve_core::backend::{Backend, Listing, Purge, Read, Space, When};
 use konserve_core::{ErrorKind, Store};
 use konserve_memory::Memory;
 
-use crate::layer::{Call, Fault, Layer};
 use crate::support::{manual, quiet, small_items};
+use konserve_core::layer::{Call, Fault, Layer};
 
 async fn count(memory: &Memory, space: Space) -> usize {
     let mut listing = Listing::all(Read::STRONG);
@@ -20,7 +20,7 @@ async fn count(memory: &Memory, space: Space) -> usize {
 
 /// A store that takes many polls for everything.
 fn slow(memory: &Memory) -> Store {
-    Store::builder(Layer::new(memory, |_| Some(Fault::Slow)))
+    Store::builder(Layer::new(memory.handle(), |_| Some(Fault::Slow)))
         .options(quiet())
         .build()
 }
@@ -282,8 +282,8 @@ async fn the_collector_waits_for_writers_readers_and_requests_on_their_way() {
             .options(quiet())
             .build()
     };
-    let sound = store(Layer::new(&memory, |_| None));
-    let slow = store(Layer::new(&memory, |_| Some(Fault::Slow)));
+    let sound = store(Layer::new(memory.handle(), |_| None));
+    let slow = store(Layer::new(memory.handle(), |_| Some(Fault::Slow)));
     sound.assoc("k", &large("o")).await.unwrap();
     sound.assoc("k", &large("n")).await.unwrap();
     sound.assoc("removed", &1).await.unwrap();
@@ -376,8 +376,8 @@ async fn a_log_whose_removal_died_half_way_is_removed_on_engines_without_transac
     // After the seal, after the state row, and with the collector in between.
     for (dies, collected) in [
         (Call::Write(Space::Log), false),
-        (Call::Remove, false),
-        (Call::Remove, true),
+        (Call::Remove(Space::Document), false),
+        (Call::Remove(Space::Document), true),
     ] {
         let memory = Memory::builder().transactions(None).build();
         let (clock, environment) = manual();
@@ -387,13 +387,13 @@ async fn a_log_whose_removal_died_half_way_is_removed_on_engines_without_transac
                 .options(quiet())
                 .build()
         };
-        let sound = handle(Layer::new(&memory, |_| None));
+        let sound = handle(Layer::new(memory.handle(), |_| None));
         sound.append("log", "1").await.unwrap();
         let calls = std::sync::atomic::AtomicUsize::new(0);
-        let dying = handle(Layer::new(&memory, move |call| {
+        let dying = handle(Layer::new(memory.handle(), move |call| {
             let before = calls.fetch_add(usize::from(call == dies), std::sync::atomic::Ordering::SeqCst);
             // The first write to the log is the seal, and the first removal is refused by the pinned head.
-            (call == dies && before > 0).then_some(Fault::Before(ErrorKind::Unavailable))
+            (call == dies && before > 0).then_some(Fault::Fails(ErrorKind::Unavailable))
         }));
         let error = dying.dissoc("log").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{dies:?}");

@@ -12,8 +12,8 @@ use konserve_core::backend::Space;
 use konserve_core::{Environment, Error, ErrorKind, Outcome, Result, Store, Value, path};
 use konserve_memory::Memory;
 
-use crate::layer::{Call, Fault, Layer};
 use crate::support::{manual, quiet};
+use konserve_core::layer::{Call, Fault, Layer};
 
 /// A store whose engine fails at the first call of this kind, and only then.
 fn failing_once(memory: &Memory, call: Call, fault: Fault) -> Store {
@@ -22,7 +22,7 @@ fn failing_once(memory: &Memory, call: Call, fault: Fault) -> Store {
 
 fn failing_once_at(memory: &Memory, call: Call, fault: Fault, environment: Environment) -> Store {
     let calls = Arc::new(AtomicUsize::new(0));
-    let layer = Layer::new(memory, move |now| {
+    let layer = Layer::new(memory.handle(), move |now| {
         (now == call && calls.fetch_add(1, Ordering::SeqCst) == 0).then_some(fault)
     });
     Store::builder(layer).options(quiet()).environment(environment).build()
@@ -36,7 +36,7 @@ async fn a_failed_read_is_an_error_and_never_absence() {
     sound.assoc("large", &"x".repeat(9000)).await.unwrap();
     sound.append("log", &1).await.unwrap();
     for kind in [ErrorKind::Throttled, ErrorKind::Unavailable, ErrorKind::Denied] {
-        let failing = |call| failing_once(&memory, call, Fault::Before(kind));
+        let failing = |call| failing_once(&memory, call, Fault::Fails(kind));
         let head = Call::Read(Space::Document);
         let results: Vec<Result<()>> = vec![
             failing(head).get::<String>("k").await.map(drop),
@@ -53,26 +53,30 @@ async fn a_failed_read_is_an_error_and_never_absence() {
             failing(head).append("k", &1).await.map(drop),
             failing(Call::ReadMany).multi_get::<String>(["k"]).await.map(drop),
             failing(Call::ReadMany).get::<String>("large").await.map(drop),
-            failing(Call::List).keys().try_collect::<Vec<_>>().await.map(drop),
+            failing(Call::List(Space::Document))
+                .keys()
+                .try_collect::<Vec<_>>()
+                .await
+                .map(drop),
             failing(head).log::<i64>("log").try_collect::<Vec<_>>().await.map(drop),
             failing(Call::Read(Space::Log))
                 .log::<i64>("log")
                 .try_collect::<Vec<_>>()
                 .await
                 .map(drop),
-            failing(Call::Rows)
+            failing(Call::Rows(Space::Log))
                 .log::<i64>("log")
                 .try_collect::<Vec<_>>()
                 .await
                 .map(drop),
-            failing(Call::Rows)
+            failing(Call::Rows(Space::Log))
                 .log::<i64>("log")
                 .last(1)
                 .try_collect::<Vec<_>>()
                 .await
                 .map(drop),
-            failing(Call::Rows).append("log", &2).await.map(drop),
-            failing(Call::List).collect().await.map(drop),
+            failing(Call::Rows(Space::Log)).append("log", &2).await.map(drop),
+            failing(Call::List(Space::Generation)).collect().await.map(drop),
         ];
         for (number, result) in results.into_iter().enumerate() {
             let error = result.expect_err(&format!("call {number}"));
@@ -114,7 +118,7 @@ const WRITES: [Call; 7] = [
     Call::Write(Space::Document),
     Call::Write(Space::Document),
     Call::Commit,
-    Call::Remove,
+    Call::Remove(Space::Document),
     Call::Commit,
     Call::Commit,
 ];
@@ -123,9 +127,9 @@ const WRITES: [Call; 7] = [
 async fn a_write_without_an_answer_is_an_unknown_outcome_and_one_that_was_refused_is_not() {
     for (number, call) in WRITES.into_iter().enumerate() {
         for (fault, applied) in [
-            (Fault::After, Some(true)),
-            (Fault::Lost, Some(false)),
-            (Fault::Before(ErrorKind::Throttled), None),
+            (Fault::ReplyLost, Some(true)),
+            (Fault::RequestLost, Some(false)),
+            (Fault::Fails(ErrorKind::Throttled), None),
         ] {
             let memory = Memory::builder().item_limit(4096).build();
             // Two stores can make revisions in one millisecond, and then the first write is not older than the second.
@@ -155,7 +159,7 @@ async fn a_write_without_an_answer_is_an_unknown_outcome_and_one_that_was_refuse
 async fn a_preparing_step_without_an_answer_means_that_nothing_was_written() {
     for call in [Call::Write(Space::Generation), Call::Write(Space::Chunk)] {
         let memory = Memory::builder().item_limit(4096).build();
-        let store = failing_once(&memory, call, Fault::After);
+        let store = failing_once(&memory, call, Fault::ReplyLost);
         let error = store.assoc("k", &"n".repeat(9000)).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.outcome()),
@@ -168,7 +172,7 @@ async fn a_preparing_step_without_an_answer_means_that_nothing_was_written() {
 
 #[tokio::test(start_paused = true)]
 async fn an_append_without_an_answer_is_in_the_log_once() {
-    for fault in [Fault::After, Fault::Lost] {
+    for fault in [Fault::ReplyLost, Fault::RequestLost] {
         for large in [false, true] {
             let memory = Memory::builder().item_limit(4096).build();
             let text = if large { "x".repeat(9000) } else { "x".to_owned() };
@@ -186,8 +190,8 @@ async fn an_append_without_an_answer_is_in_the_log_once() {
 #[tokio::test(start_paused = true)]
 async fn an_append_that_never_gets_an_answer_ends_with_an_unknown_outcome() {
     let memory = Memory::new();
-    let store = Store::new(Layer::new(&memory, |call| {
-        (call == Call::Write(Space::Log)).then_some(Fault::After)
+    let store = Store::new(Layer::new(memory.handle(), |call| {
+        (call == Call::Write(Space::Log)).then_some(Fault::ReplyLost)
     }));
     let error = store.append("log", &1).await.unwrap_err();
     assert_eq!(
@@ -204,7 +208,7 @@ async fn an_append_that_never_gets_an_answer_ends_with_an_unknown_outcome() {
 async fn a_call_ends_at_its_timeout_and_says_whether_a_write_was_on_its_way() {
     let memory = Memory::builder().item_limit(4096).build();
     let second = Duration::from_secs(1);
-    let hanging = |call| failing_once(&memory, call, Fault::Hang);
+    let hanging = |call| failing_once(&memory, call, Fault::Hangs);
     let head = Call::Read(Space::Document);
     let unavailable = [
         hanging(head).get::<Value>("k").timeout(second).await.unwrap_err(),
@@ -238,7 +242,11 @@ async fn a_call_ends_at_its_timeout_and_says_whether_a_write_was_on_its_way() {
             .timeout(second)
             .await
             .unwrap_err(),
-        hanging(Call::Remove).dissoc("k").timeout(second).await.unwrap_err(),
+        hanging(Call::Remove(Space::Document))
+            .dissoc("k")
+            .timeout(second)
+            .await
+            .unwrap_err(),
     ];
     for error in unknown {
         assert_eq!(
@@ -274,10 +282,10 @@ async fn a_timeout_after_an_attempt_without_an_answer_stays_an_unknown_outcome()
     let memory = Memory::new();
     Store::new(memory.handle()).append("log", &1).await.unwrap();
     let writes = AtomicUsize::new(0);
-    let layer = Layer::new(&memory, move |call| {
+    let layer = Layer::new(memory.handle(), move |call| {
         (call == Call::Write(Space::Log)).then(|| match writes.fetch_add(1, Ordering::SeqCst) {
-            0 => Fault::After,
-            _ => Fault::Before(ErrorKind::Throttled),
+            0 => Fault::ReplyLost,
+            _ => Fault::Fails(ErrorKind::Throttled),
         })
     });
     let append = Store::new(layer).append("log", &2).timeout(Duration::from_secs(1));
@@ -295,9 +303,9 @@ async fn a_stream_of_bytes_ends_after_an_error() {
     options.chunks_in_flight = 1;
     Store::new(memory.handle()).bassoc("b", vec![7; 20_000]).await.unwrap();
     let reads = AtomicUsize::new(0);
-    let layer = Layer::new(&memory, move |call| {
+    let layer = Layer::new(memory.handle(), move |call| {
         let second = call == Call::ReadMany && reads.fetch_add(1, Ordering::SeqCst) == 1;
-        second.then_some(Fault::Before(ErrorKind::Throttled))
+        second.then_some(Fault::Fails(ErrorKind::Throttled))
     });
     let store = Store::builder(layer).options(options).build();
     let mut stream = store.bget("b").await.unwrap().unwrap().stream();

@@ -10,8 +10,8 @@ use konserve_core::backend::Space;
 use konserve_core::{Environment, ErrorKind, Key, Store, Value};
 use konserve_memory::Memory;
 
-use crate::layer::{Call, Layer};
 use crate::support::{ManualClock, manual, quiet, small_items, store};
+use konserve_core::layer::{Call, Layer};
 
 async fn entries(store: &Store, key: &str) -> Vec<u64> {
     store.log::<u64>(key).consistent().try_collect().await.unwrap()
@@ -264,7 +264,7 @@ fn paused_in_append(
     meanwhile: impl Fn() + Send + Sync + 'static,
 ) -> Store {
     let writes = AtomicUsize::new(0);
-    let layer = Layer::new(memory, move |call| {
+    let layer = Layer::new(memory.handle(), move |call| {
         if call == Call::Write(Space::Log) && writes.fetch_add(1, Ordering::SeqCst) == 1 {
             clock.advance(pause);
             meanwhile();
@@ -316,7 +316,7 @@ async fn an_entry_that_was_removed_with_its_log_does_not_come_back() {
     let (remover, moving) = (other.clone(), clock.clone());
     let reads = AtomicUsize::new(0);
     let appended = AtomicUsize::new(0);
-    let layer = Layer::new(&memory, move |call| {
+    let layer = Layer::new(memory.handle(), move |call| {
         if call == Call::Write(Space::Log) {
             appended.fetch_add(1, Ordering::SeqCst);
             moving.advance(Duration::from_secs(if appended.load(Ordering::SeqCst) == 2 {
@@ -375,9 +375,9 @@ async fn a_reader_at_the_end_leaves_the_writer_warm() {
     let memory = Memory::new();
     let reads = Arc::new(AtomicUsize::new(0));
     let counted = reads.clone();
-    let layer = Layer::new(&memory, move |call| {
+    let layer = Layer::new(memory.handle(), move |call| {
         counted.fetch_add(
-            usize::from(matches!(call, Call::Read(_) | Call::Rows)),
+            usize::from(matches!(call, Call::Read(_) | Call::Rows(Space::Log))),
             Ordering::SeqCst,
         );
         None

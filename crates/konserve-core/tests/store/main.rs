@@ -5,7 +5,6 @@ mod clocks;
 mod crashes;
 mod documents;
 mod faults;
-mod layer;
 mod logs;
 mod multi;
 mod support;

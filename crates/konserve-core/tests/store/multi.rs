@@ -10,8 +10,8 @@ use konserve_core::store::MULTI_LIMIT;
 use konserve_core::{ErrorKind, Key, Store, Value};
 use konserve_memory::Memory;
 
-use crate::layer::{Call, Layer};
 use crate::support::{small_items, store};
+use konserve_core::layer::{Call, Layer};
 
 fn numbered(count: usize) -> Vec<(String, usize)> {
     (0..count).map(|number| (format!("k{number}"), number)).collect()
@@ -138,7 +138,7 @@ async fn what_multi_dissoc_says_was_true_of_all_keys_at_once() {
     let rival = sound.clone();
     let commits = AtomicUsize::new(0);
     // Between finding a key absent and removing the others, it appears.
-    let layer = Layer::new(&memory, move |call| {
+    let layer = Layer::new(memory.handle(), move |call| {
         if call == Call::Commit && commits.fetch_add(1, Ordering::SeqCst) == 1 {
             rival.assoc("late", &2).into_future().now_or_never().unwrap().unwrap();
         }
