@@ -12,10 +12,11 @@ use konserve_core::{Clock, Instant, Outcome, Result, Rev, SystemClock};
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Verdict, brief};
-use crate::{Namespace, Page};
+use crate::{Harness, Namespace, Page};
 
 /// What a trial works with.
 pub(crate) struct Arena {
+    harness: Arc<dyn Harness>,
     /// The first handle.
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) namespace: Box<dyn Namespace>,
@@ -29,16 +30,32 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    pub(crate) fn new(namespace: Box<dyn Namespace>, capabilities: Capabilities, page: Page, seed: u64) -> Self {
-        Self {
+    /// An arena in a fresh namespace.
+    pub(crate) async fn open(harness: Arc<dyn Harness>, seed: u64) -> Result<Arc<Self>> {
+        let namespace = harness.open().await?;
+        Ok(Arc::new(Self {
             backend: namespace.backend(),
             namespace,
-            capabilities,
-            page,
+            capabilities: harness.capabilities(),
+            page: harness.page(),
+            harness,
             seed,
             start: SystemClock.now().as_millis().unsigned_abs(),
             revisions: AtomicU64::new(0),
-        }
+        }))
+    }
+
+    /// Does something in a further fresh namespace, which is cleaned up afterwards.
+    pub(crate) async fn elsewhere<T, R>(&self, what: impl FnOnce(Arc<Self>) -> R) -> Verdict<T>
+    where
+        R: Future<Output = Verdict<T>>,
+    {
+        let arena = Self::open(Arc::clone(&self.harness), self.seed).await?;
+        let verdict = what(Arc::clone(&arena)).await;
+        let cleaned = arena.namespace.clean_up().await;
+        let done = verdict?;
+        cleaned?;
+        Ok(done)
     }
 
     /// A revision, higher than every one before.

@@ -37,7 +37,7 @@ mod suite;
 mod trial;
 
 pub use self::clock::ManualClock;
-pub use self::faults::{Fault, FaultControl};
+pub use self::faults::{Fault, FaultControl, FaultScript, LayerFaults};
 pub use self::harness::{Deviation, Harness, Missing, Namespace, Page};
-pub use self::suite::{Suite, run, run_all};
+pub use self::suite::{Outcome, Suite, run, run_all};
 pub use self::trial::{Capability, Entry, catalogue};

@@ -17,13 +17,16 @@ use crate::trial::{self, Trial};
 
 /// A number that everything random in a run follows from.
 const SEED: &str = "KONSERVE_CONFORMANCE_SEED";
+/// For how many seeds, this one and those after it, the trials that follow from the seed are run.
+const THOROUGH: &str = "KONSERVE_CONFORMANCE_THOROUGH";
 /// `1` lists the trials as ignored where the environment is missing.
 const ALLOW_MISSING: &str = "KONSERVE_CONFORMANCE_ALLOW_MISSING";
 
 /// Runs the suite on an engine: the whole `main` of its test target.
 ///
 /// Takes the arguments of the standard test runner (a filter, `--list`, `--exact`, `--skip`, `--test-threads`).
-/// `KONSERVE_CONFORMANCE_SEED` repeats what was random in an earlier run.
+/// `KONSERVE_CONFORMANCE_SEED` repeats what was random in an earlier run; with `KONSERVE_CONFORMANCE_THOROUGH=100` the
+/// trials that follow from the seed are run for 100 seeds, beginning with that one.
 pub fn run(harness: impl Harness) -> ExitCode {
     run_all([Suite::new(harness)])
 }
@@ -39,17 +42,36 @@ pub fn run_all(suites: impl IntoIterator<Item = Suite>) -> ExitCode {
 pub struct Suite {
     harness: Arc<dyn Harness>,
     seed: u64,
-    /// What the environment says instead of a seed.
-    wrong_seed: Option<String>,
+    seeds: u64,
+    /// What is wrong in the environment.
+    wrong: Vec<String>,
     allow_missing: bool,
+}
+
+/// What came out of a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The engine keeps what the trial is about.
+    Passed,
+    /// It does not; with what was expected and what was found.
+    Failed(String),
+    /// The trial does not apply; with the reason.
+    Ignored(String),
 }
 
 impl Suite {
     /// The suite for the engine behind a harness, with the settings of the environment.
     pub fn new(harness: impl Harness) -> Self {
-        let given = env::var(SEED).ok();
-        let seed = given.as_ref().and_then(|seed| seed.parse().ok());
-        let wrong_seed = given.filter(|_| seed.is_none());
+        let mut wrong = Vec::new();
+        let mut number = |name| {
+            let given = env::var(name).ok()?;
+            let number = given.parse::<u64>().ok();
+            if number.is_none() {
+                wrong.push(format!("{name}={given} is not a whole number"));
+            }
+            number
+        };
+        let (seed, seeds) = (number(SEED), number(THOROUGH));
         Self {
             harness: Arc::new(harness),
             seed: seed.unwrap_or_else(|| {
@@ -57,7 +79,8 @@ impl Suite {
                 SystemEntropy.fill(&mut bytes);
                 u64::from(u32::from_ne_bytes(bytes))
             }),
-            wrong_seed,
+            seeds: seeds.unwrap_or(1).max(1),
+            wrong,
             allow_missing: env::var(ALLOW_MISSING).is_ok_and(|allow| allow == "1"),
         }
     }
@@ -66,7 +89,14 @@ impl Suite {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
-        self.wrong_seed = None;
+        self
+    }
+
+    /// For how many seeds, the given one and those after it, the trials that follow from the seed are run, each in a fresh
+    /// namespace. Default 1.
+    #[must_use]
+    pub fn thorough(mut self, seeds: u64) -> Self {
+        self.seeds = seeds.max(1);
         self
     }
 
@@ -88,12 +118,8 @@ impl Suite {
         };
         let all = trial::all();
         let mut trials = self.wrong_deviations(&all);
-        if let Some(wrong) = &self.wrong_seed {
-            trials.push(failing(
-                &name,
-                "suite.seed",
-                format!("{SEED}={wrong} is no seed: it is a whole number"),
-            ));
+        if !self.wrong.is_empty() {
+            trials.push(failing(&name, "suite.settings", self.wrong.join(", ")));
         }
         if let Some(missing) = missing.as_ref().filter(|_| !self.allow_missing) {
             trials.push(failing(&name, "suite.environment", format!("missing: {missing}")));
@@ -111,19 +137,38 @@ impl Suite {
         trials
     }
 
+    /// Runs one trial and tells what came out; `None` when there is none of this id, or when it is one for engines that
+    /// lack something that this one has. Deviations count for nothing here.
+    ///
+    /// Must be called on a `tokio` runtime.
+    pub async fn outcome(&self, id: &str) -> Option<Outcome> {
+        let trial = trial::all().into_iter().find(|trial| trial.entry.id == id)?;
+        let without = trial.entry.without;
+        if without.is_some_and(|capability| capability.is_declared(&*self.harness)) {
+            return None;
+        }
+        if let Some(reason) = inapplicable(&*self.harness, &trial) {
+            return Some(Outcome::Ignored(reason));
+        }
+        Some(match perform(&self.harness, &trial, self.seed, self.seeds).await {
+            Ok(()) => Outcome::Passed,
+            Err((_, failure)) => Outcome::Failed(failure),
+        })
+    }
+
     fn trial(&self, trial: Trial, runtime: &Arc<Runtime>) -> libtest_mimic::Trial {
         let id = trial.entry.id.clone();
         let name = self.harness.name();
-        let mut needs = trial.entry.needs.iter();
-        if let Some(missing) = needs.find(|capability| !capability.is_declared(&*self.harness)) {
-            return ignored(&name, &id, format!("the engine does not declare {missing}"));
+        if let Some(reason) = inapplicable(&*self.harness, &trial) {
+            return ignored(&name, &id, reason);
         }
         let deviation = self.harness.deviations().into_iter().find(|known| known.trial == id);
-        let (harness, runtime, seed) = (Arc::clone(&self.harness), Arc::clone(runtime), self.seed);
+        let (harness, runtime) = (Arc::clone(&self.harness), Arc::clone(runtime));
+        let (seed, seeds) = (self.seed, self.seeds);
         let clauses = trial.entry.clauses.join(", ");
-        let reproduce = format!("{SEED}={seed} {} --exact {id}", command());
+        let command = format!("{} --exact {id}", command());
         let run = move || {
-            let outcome = runtime.block_on(perform(&*harness, &trial, seed));
+            let outcome = runtime.block_on(perform(&harness, &trial, seed, seeds));
             match (outcome, deviation) {
                 (Ok(()), None) => Ok(()),
                 (Err(_), Some(_)) => Ok(()),
@@ -131,8 +176,8 @@ impl Suite {
                     "passes, though it is declared as a known deviation ({}, {})",
                     deviation.reason, deviation.link
                 ))),
-                (Err(failure), None) => Err(Failed::from(format!(
-                    "{failure}\n  clauses {clauses} of docs/contract.md\n  reproduce with: {reproduce}"
+                (Err((seed, failure)), None) => Err(Failed::from(format!(
+                    "{failure}\n  clauses {clauses} of docs/contract.md\n  reproduce with: {SEED}={seed} {command}"
                 ))),
             }
         };
@@ -156,14 +201,29 @@ impl Suite {
     }
 }
 
+/// Why a trial does not apply to an engine.
+fn inapplicable(harness: &dyn Harness, trial: &Trial) -> Option<String> {
+    let mut needs = trial.entry.needs.iter();
+    let missing = needs.find(|capability| !capability.is_declared(harness))?;
+    Some(format!("the engine does not declare {missing}"))
+}
+
+/// Runs a trial, for each seed in a namespace of its own. Tells the seed that fails.
+async fn perform(harness: &Arc<dyn Harness>, trial: &Trial, seed: u64, seeds: u64) -> Result<(), (u64, String)> {
+    let seeds = if trial.entry.seeded { seeds } else { 1 };
+    for seed in (0..seeds).map(|more| seed.wrapping_add(more)) {
+        once(harness, trial, seed).await.map_err(|failure| (seed, failure))?;
+    }
+    Ok(())
+}
+
 /// Runs a trial in a namespace of its own.
-async fn perform(harness: &dyn Harness, trial: &Trial, seed: u64) -> Result<(), String> {
+async fn once(harness: &Arc<dyn Harness>, trial: &Trial, seed: u64) -> Result<(), String> {
     let late = |_| format!("not finished after {:?}", harness.patience());
-    let namespace = tokio::time::timeout(harness.patience(), harness.open())
+    let arena = tokio::time::timeout(harness.patience(), Arena::open(Arc::clone(harness), seed))
         .await
         .map_err(|elapsed| format!("no namespace could be opened: {}", late(elapsed)))?
         .map_err(|error| format!("no namespace could be opened: {error}: {error:?}"))?;
-    let arena = Arc::new(Arena::new(namespace, harness.capabilities(), harness.page(), seed));
     let run = AssertUnwindSafe((trial.run)(Arc::clone(&arena))).catch_unwind();
     let verdict = match tokio::time::timeout(harness.patience(), run).await {
         Ok(Ok(verdict)) => verdict.map_err(|failure| failure.to_string()),

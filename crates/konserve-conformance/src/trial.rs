@@ -66,6 +66,8 @@ pub struct Entry {
     pub needs: Vec<Capability>,
     /// What must not be there. A trial of a refusal, which is left out for an engine that has this.
     pub without: Option<Capability>,
+    /// Whether its course follows from the seed, so that another seed tries something else.
+    pub seeded: bool,
 }
 
 /// All trials, whatever the engine.
@@ -99,6 +101,7 @@ impl Trial {
                 clauses,
                 needs: vec![Capability::StrongReads],
                 without: None,
+                seeded: false,
             },
             run: Box::new(move |arena| Box::pin(run(arena))),
         }
@@ -107,6 +110,12 @@ impl Trial {
     /// It needs this as well.
     pub(crate) fn needs(mut self, capability: Capability) -> Self {
         self.entry.needs.push(capability);
+        self
+    }
+
+    /// Its course follows from the seed: it is worth running for several. One run of it is short.
+    pub(crate) fn seeded(mut self) -> Self {
+        self.entry.seeded = true;
         self
     }
 
