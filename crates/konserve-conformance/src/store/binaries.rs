@@ -39,6 +39,7 @@ async fn every_source(arena: Arc<Arena>) -> Verdict {
         ("vec", Body::from(bytes.clone())),
         ("slice", Body::from(&bytes[..])),
         ("reader", Body::read(std::io::Cursor::new(bytes.clone()))),
+        ("asynchronous reader", Body::reader(std::io::Cursor::new(bytes.clone()))),
         ("stream", Body::stream(stream::iter(pieces))),
     ];
     for (name, body) in sources {
@@ -60,6 +61,22 @@ async fn every_source(arena: Arc<Arena>) -> Verdict {
             (meta.kind, meta.revision, meta.size),
             (Kind::Binary, revision, 256),
             "the meta of {name}"
+        );
+    }
+    // The program itself is a file that is there wherever this runs.
+    let program = std::env::current_exe().map_err(|error| Failure::new(format!("no file to read: {error}")))?;
+    let missing = store.bassoc("missing", Body::file(program.join("missing"))).await;
+    refused(ErrorKind::InvalidInput, "a file that is not there", missing)?;
+    check!(!store.exists("missing").await?, "a missing file was stored");
+    for (name, body, text) in [
+        ("str", Body::from("text \u{1F600}"), "text \u{1F600}"),
+        ("string", Body::from("text".to_owned()), "text"),
+    ] {
+        store.bassoc(name, body).await?;
+        same!(
+            opened(&store, name).await?.bytes().await?,
+            Bytes::from(text),
+            "what came from a {name}"
         );
     }
     store.bassoc("empty", Bytes::new()).await?;

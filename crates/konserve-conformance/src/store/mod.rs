@@ -4,10 +4,12 @@
 
 mod binaries;
 mod documents;
+mod errors;
 mod logs;
 mod multi;
 mod paths;
 mod sizes;
+mod typed;
 mod updates;
 mod whole;
 
@@ -24,6 +26,7 @@ use crate::trial::Trial;
 pub(crate) fn trials() -> Vec<Trial> {
     let groups = [
         documents::trials(),
+        typed::trials(),
         paths::trials(),
         updates::trials(),
         multi::trials(),
@@ -31,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         binaries::trials(),
         logs::trials(),
         whole::trials(),
+        errors::trials(),
     ];
     groups.into_iter().flatten().collect()
 }
