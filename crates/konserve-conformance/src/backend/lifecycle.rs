@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use konserve_core::ErrorKind;
+use futures::stream::BoxStream;
 use konserve_core::backend::{
     Backend, Item, Listing, Mutation, Occupant, Partition, Purge, Read, RowQuery, Space, When, Written,
 };
+use konserve_core::{ErrorKind, Outcome, Result};
 
-use crate::arena::{Arena, expired, item, occupant_by};
+use crate::arena::{Arena, expired, item, joined, occupant_by};
 use crate::failure::{Verdict, check, refused, same};
 use crate::trial::{Capability, Trial};
 
@@ -28,6 +29,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             &["B-CLOSE-2"],
             concerns_no_other_handle,
         ),
+        Trial::new("close.of-streams-under-way", &["B-CLOSE-4"], streams_under_way),
+        Trial::new("close.of-mutations-under-way", &["B-CLOSE-5"], mutations_under_way),
         Trial::new("close.twice", &["B-CLOSE-3"], twice).needs_nothing(),
         Trial::new("restart.everything-is-there", &["B-RESTART-1"], everything_is_there),
         Trial::new("restart.conditions-hold", &["B-RESTART-1", "B-WHEN-7"], conditions_hold),
@@ -101,6 +104,81 @@ async fn concerns_no_other_handle(arena: Arc<Arena>) -> Verdict {
         Some(second),
         "what a third handle reads"
     );
+    Ok(())
+}
+
+/// Takes one part of a stream, closes the handle, and takes the rest.
+async fn rest<T: std::fmt::Debug>(
+    arena: &Arena,
+    handle: &dyn Backend,
+    what: &str,
+    mut stream: BoxStream<'static, Result<T>>,
+) -> Verdict {
+    let first = stream.next().await;
+    check!(matches!(first, Some(Ok(_))), "{what}: the first part is {first:?}");
+    handle.close().await?;
+    let mut count = 1;
+    while let Some(part) = stream.next().await {
+        match part {
+            Ok(_) => count += 1,
+            Err(error) => {
+                same!(error.kind(), ErrorKind::Closed, "{what}: the kind of error");
+                check!(stream.next().await.is_none(), "{what}: it goes on after an error");
+                return Ok(());
+            }
+        }
+    }
+    let all = 2 * arena.page.items + 3;
+    check!(count == all, "{what}: it ended without an error after {count} of {all}");
+    Ok(())
+}
+
+async fn streams_under_way(arena: Arc<Arena>) -> Verdict {
+    let partition = Partition::new("log");
+    arena.fill_rows(&partition).await?;
+    arena.fill_documents().await?;
+    let handle = arena.namespace.another().await?;
+    let rows = handle.rows(RowQuery::all(Space::Log, partition, Read::STRONG));
+    rest(&arena, &*handle, "rows", rows).await?;
+    let handle = arena.namespace.another().await?;
+    let listing = handle.list(Space::Document, Listing::all(Read::STRONG));
+    rest(&arena, &*handle, "a listing", listing).await?;
+    Ok(())
+}
+
+async fn mutations_under_way(arena: Arc<Arena>) -> Verdict {
+    for round in 0..5 {
+        let handle = arena.namespace.another().await?;
+        let mut tasks = Vec::new();
+        for number in 0..8 {
+            let (handle, at, item) = (
+                Arc::clone(&handle),
+                arena.at(&format!("{round}-{number}")),
+                item(arena.rev()),
+            );
+            tasks.push(tokio::spawn(async move {
+                let answer = handle.write(&at, item.clone(), When::Newer).await;
+                Verdict::Ok((at, item, answer))
+            }));
+        }
+        tokio::task::yield_now().await;
+        handle.close().await?;
+        for task in tasks {
+            let (at, item, answer) = joined(task).await?;
+            let found = arena.get(&at).await?;
+            match answer {
+                Ok(Written::Applied { .. }) => {
+                    same!(found, Some(item), "what was acknowledged while the handle closed")
+                }
+                Ok(refused) => check!(false, "a write that nothing refuses: {refused:?}"),
+                Err(error) if error.outcome() == Outcome::NotApplied => {
+                    same!(error.kind(), ErrorKind::Closed, "the kind of error");
+                    same!(found, None, "what was not written");
+                }
+                Err(error) => same!(error.kind(), ErrorKind::UnknownOutcome, "the kind of error"),
+            }
+        }
+    }
     Ok(())
 }
 
