@@ -98,12 +98,7 @@ async fn say_what_and_where(arena: Arc<Arena>) -> Verdict {
     for (operation, key, kind, answer) in errors {
         let error = refused(kind, operation, answer)?;
         same!(error.operation(), Some(operation), "the operation that the error names");
-        let key = Key::from(key).to_string();
-        same!(
-            error.key(),
-            Some(key.as_str()),
-            "the key that the error of {operation} names"
-        );
+        let key = named(key, operation, &error)?;
         same!(error.outcome(), Outcome::NotApplied, "the outcome of {operation}");
         let text = error.to_string();
         check!(
@@ -161,14 +156,23 @@ fn damages(sound: &Bytes) -> Vec<(&'static str, Bytes)> {
     ]
 }
 
+/// The key that an error must name, alone or at the beginning of the path.
+fn named(key: &str, what: &str, error: &Error) -> Verdict<String> {
+    let key = Key::from(key).to_string();
+    let names = error
+        .key()
+        .is_some_and(|named| named == key || named.starts_with(&format!("[{key} ")));
+    check!(names, "{what}: the error names {:?}, and not {key}", error.key());
+    Ok(key)
+}
+
 /// A damaged record is `corrupt`, or `unsupported` where the damage looks like a later format; it is never a value, absence,
 /// or something that trying again could help.
 #[track_caller]
 fn told<T: std::fmt::Debug>(what: &str, key: &str, answer: Result<T, Error>) -> Verdict {
-    let key = Key::from(key).to_string();
     match answer {
         Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
-            same!(error.key(), Some(key.as_str()), "{what}: the key that the error names");
+            named(key, what, &error)?;
             check!(!error.is_retryable(), "{what}: trying again cannot help: {error:?}");
             Ok(())
         }
