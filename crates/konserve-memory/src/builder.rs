@@ -3,14 +3,19 @@
 use konserve_core::backend::{Capabilities, Durability, Reach, TransactionLimits};
 use konserve_core::{Environment, Result};
 
-use crate::Memory;
 use crate::data::Data;
 use crate::registry;
+use crate::{Adversary, Memory};
 
 /// The least that an engine may declare as its item limit, in bytes.
 const LEAST_ITEM_LIMIT: usize = 4 * 1024;
 /// The least that an engine may declare as its longest partition text, in bytes.
 const LEAST_PARTITION: usize = 256;
+/// The least that an engine with transactions may declare as their limits.
+const LEAST_TRANSACTIONS: TransactionLimits = TransactionLimits {
+    items: 4,
+    bytes: 4 * 1024,
+};
 
 /// Settings of a new store in memory.
 ///
@@ -86,10 +91,25 @@ impl Builder {
         self
     }
 
+    /// The least that the contract demands of every engine: items of 4 KiB, transactions of 4 items and 4 KiB, partition
+    /// texts of 256 bytes.
+    pub fn least_limits(self) -> Self {
+        self.item_limit(LEAST_ITEM_LIMIT)
+            .longest_partition(LEAST_PARTITION)
+            .transactions(LEAST_TRANSACTIONS)
+    }
+
     /// A new store without a name. It lives as long as handles on it do.
     #[must_use]
     pub fn build(self) -> Memory {
-        Memory::over(self.into_data())
+        Memory::over(self.into_data(Data::new))
+    }
+
+    /// A new store without a name that is as unkind as the contract allows. Everything that it does follows from the
+    /// [`seed`](Self::seed).
+    #[must_use]
+    pub fn adversary(self) -> Adversary {
+        Adversary::over(Memory::over(self.into_data(Data::with_past)))
     }
 
     /// A new store of this name, for the whole process, until it is deleted.
@@ -98,16 +118,16 @@ impl Builder {
     ///
     /// `already_exists` when there is one.
     pub fn create(self, name: &str) -> Result<Memory> {
-        registry::create(name, || self.into_data()).map(Memory::sharing)
+        registry::create(name, || self.into_data(Data::new)).map(Memory::sharing)
     }
 
     /// The store of this name, with the settings it was created with; a new one with these settings when there is none.
     #[must_use]
     pub fn open(self, name: &str) -> Memory {
-        Memory::sharing(registry::open(name, || self.into_data()))
+        Memory::sharing(registry::open(name, || self.into_data(Data::new)))
     }
 
-    fn into_data(self) -> Data {
+    fn into_data(self, make: fn(Capabilities, Environment, u64) -> Data) -> Data {
         let mut capabilities = Capabilities::new(Reach::Process, Durability::Memory);
         capabilities.transactions = self.transactions;
         capabilities.item_limit = self.item_limit;
@@ -118,6 +138,6 @@ impl Builder {
             self.environment.entropy.fill(&mut bytes);
             u64::from_ne_bytes(bytes)
         });
-        Data::new(capabilities, self.environment, seed)
+        make(capabilities, self.environment, seed)
     }
 }

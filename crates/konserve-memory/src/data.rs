@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use konserve_core::backend::{
-    Address, Capabilities, Committed, Item, Mutation, Occupant, Order, Partition, Previous, Purge, Refusal, Space,
-    When, Written,
+    Address, Capabilities, Committed, Mutation, Occupant, Order, Partition, Previous, Purge, Refusal, Space, When,
+    Written,
 };
 use konserve_core::{Environment, Error, ErrorKind, Instant, Result, Rev};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -31,11 +31,20 @@ pub(crate) struct Data {
 
 impl Data {
     pub(crate) fn new(capabilities: Capabilities, environment: Environment, seed: u64) -> Self {
+        Self::over(Shard::default, capabilities, environment, seed)
+    }
+
+    /// The same, but what is replaced is remembered.
+    pub(crate) fn with_past(capabilities: Capabilities, environment: Environment, seed: u64) -> Self {
+        Self::over(Shard::with_past, capabilities, environment, seed)
+    }
+
+    fn over(shard: fn() -> Shard, capabilities: Capabilities, environment: Environment, seed: u64) -> Self {
         Self {
             capabilities,
             environment,
             seed,
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            shards: (0..SHARDS).map(|_| RwLock::new(shard())).collect(),
             deleted: AtomicBool::new(false),
         }
     }
@@ -52,7 +61,12 @@ impl Data {
         Ok(self.shared(self.place(at).shard)?.get(at, || self.now()))
     }
 
-    /// Puts an occupant of revision `rev` at an address, if the condition holds.
+    /// Some state of an address, now or before: `choose` gets their number, and the last one is the present.
+    pub(crate) fn once(&self, at: &Address, choose: impl FnOnce(usize) -> usize) -> Result<Option<Occupant>> {
+        Ok(self.shared(self.place(at).shard)?.once(at, choose, || self.now()))
+    }
+
+    /// Puts an occupant of revision `rev` at an address, if the condition holds. The answer has the body.
     pub(crate) fn mutate(&self, at: &Address, rev: Rev, when: When, new: Occupant) -> Result<Written> {
         let place = self.place(at);
         let mut shard = self.exclusive(place.shard)?;
@@ -65,17 +79,15 @@ impl Data {
             });
         }
         if !when.admits(rev, current.as_ref()) {
-            return Ok(Written::Refused {
-                current: current.map(without_body),
-            });
+            return Ok(Written::Refused { current });
         }
         shard.put(at.clone(), place, new);
         Ok(Written::Applied {
-            previous: Previous::Known(current.map(without_body)),
+            previous: Previous::Known(current),
         })
     }
 
-    /// Applies all or none. Shapes and limits are checked by the caller.
+    /// Applies all or none. Shapes and limits are checked by the caller. The answer has the bodies.
     pub(crate) fn commit(&self, all: Vec<Mutation>) -> Result<Committed> {
         let places: Vec<Place> = all.iter().map(|mutation| self.place(mutation.at())).collect();
         let mut shards = self.lock_all(places.iter().map(|place| place.shard))?;
@@ -86,7 +98,7 @@ impl Data {
             let current = shards.of(place).get(mutation.at(), || now);
             let Some(rev) = mutation.rev() else {
                 if mutation.when().holds(current.as_ref()) != Some(true) {
-                    refusals.push((index, current));
+                    refusals.push(Refusal { index, current });
                 }
                 continue;
             };
@@ -95,15 +107,11 @@ impl Data {
                 return Ok(Committed::Applied);
             }
             if !mutation.when().admits(rev, current.as_ref()) {
-                refusals.push((index, current));
+                refusals.push(Refusal { index, current });
             }
         }
         if !refusals.is_empty() {
-            let refusals = refusals.into_iter().map(|(index, current)| Refusal {
-                index,
-                current: current.map(without_body),
-            });
-            return Ok(Committed::Refused(refusals.collect()));
+            return Ok(Committed::Refused(refusals));
         }
 
         for (mutation, place) in all.into_iter().zip(places) {
@@ -151,6 +159,23 @@ impl Data {
         count: usize,
     ) -> Result<Vec<(Listed, Arc<Occupant>)>> {
         Ok(self.shared(shard)?.list(space, after, count))
+    }
+
+    /// The first row of a range, in this order, that is or ever was occupied.
+    pub(crate) fn row_ever(
+        &self,
+        space: Space,
+        partition: &Partition,
+        range: RangeInclusive<u64>,
+        order: Order,
+    ) -> Result<Option<u64>> {
+        let shard = self.shared(self.hash(space, partition).1)?;
+        Ok(shard.row_ever(space, partition, range, order))
+    }
+
+    /// The first address of a space in a shard, listed behind `after`, that is or ever was occupied.
+    pub(crate) fn listed_ever(&self, shard: usize, space: Space, after: Option<&Listed>) -> Result<Option<Listed>> {
+        Ok(self.shared(shard)?.listed_ever(space, after))
     }
 
     /// Drops everything; whoever still has a handle gets errors from now on.
@@ -225,13 +250,5 @@ impl Locked<'_> {
     fn index(&self, place: &Place) -> usize {
         // Every place that is asked for is among those that were locked.
         self.0.partition_point(|(shard, _)| *shard < place.shard)
-    }
-}
-
-/// As answers to mutations carry it. The contract lets engines leave the body out, and so nobody may count on it.
-fn without_body(occupant: Occupant) -> Occupant {
-    match occupant {
-        Occupant::Item(item) => Occupant::Item(Item { body: None, ..item }),
-        tombstone => tombstone,
     }
 }

@@ -5,6 +5,9 @@
 //! a shuffled order, answers to mutations come without bodies, and it declares the limits of a real engine, so that code
 //! which works on memory works elsewhere.
 //!
+//! [`Adversary`] goes further and makes use of everything that the contract leaves open, as a seed has it: for tests of code
+//! that must not depend on the kindness of an engine.
+//!
 //! ```
 //! use konserve_core::backend::{Address, Backend, Partition, Read, Space};
 //! use konserve_memory::Memory;
@@ -16,11 +19,14 @@
 //! # Ok(()) }
 //! ```
 
+mod adversary;
 mod builder;
 mod data;
 mod memory;
+mod past;
 mod registry;
 mod shard;
 
+pub use self::adversary::Adversary;
 pub use self::builder::Builder;
 pub use self::memory::Memory;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Order, Purge, Read, RowQuery, Space,
-    When, Written,
+    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Order, Previous, Purge, Read,
+    RowQuery, Space, When, Written,
 };
 use konserve_core::{Error, ErrorKind, Result, Rev};
 
@@ -117,7 +117,7 @@ impl Memory {
     }
 
     /// The data, while the handle is open.
-    fn data(&self) -> Result<&Data> {
+    pub(crate) fn data(&self) -> Result<&Data> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "the handle was closed"));
         }
@@ -125,7 +125,7 @@ impl Memory {
     }
 
     /// The data, while the handle is open and if it can be read like this.
-    fn readable(&self, how: Read) -> Result<&Data> {
+    pub(crate) fn readable(&self, how: Read) -> Result<&Data> {
         let data = self.data()?;
         if how.strong && !data.capabilities.strong_reads {
             return Err(Error::new(ErrorKind::Unsupported, "strong reads were turned off"));
@@ -138,8 +138,21 @@ impl Memory {
         Ok(occupant.and_then(Occupant::into_item).map(|item| trimmed(item, how)))
     }
 
+    /// The shard that a listing begins in, and the position behind which it does.
+    pub(crate) fn start(&self, space: Space, how: &Listing) -> Result<(usize, Option<Listed>)> {
+        let Some(at) = &how.after else {
+            return Ok((0, None));
+        };
+        if at.space != space {
+            let error = "a listing goes on in the space it began in";
+            return Err(Error::new(ErrorKind::InvalidInput, error));
+        }
+        let place = self.data.place(at);
+        Ok((place.shard, Some((place.position, at.partition.clone(), at.row))))
+    }
+
     /// What is checked before anything is touched.
-    fn check_limits(&self, at: &Address, size: usize) -> Result<()> {
+    pub(crate) fn check_limits(&self, at: &Address, size: usize) -> Result<()> {
         let Capabilities {
             item_limit,
             longest_partition,
@@ -155,7 +168,7 @@ impl Memory {
         }
     }
 
-    fn check_commit(&self, all: &[Mutation]) -> Result<()> {
+    pub(crate) fn check_commit(&self, all: &[Mutation]) -> Result<()> {
         let Some(limits) = self.data.capabilities.transactions else {
             return Err(Error::new(ErrorKind::Unsupported, "this engine has no transactions"));
         };
@@ -224,19 +237,23 @@ impl Backend for Memory {
     async fn write(&self, at: &Address, item: Item, when: When) -> Result<Written> {
         let data = self.data()?;
         self.check_limits(at, item.size())?;
-        data.mutate(at, item.rev, when, Occupant::Item(item))
+        Ok(bare(data.mutate(at, item.rev, when, Occupant::Item(item))?))
     }
 
     async fn remove(&self, at: &Address, rev: Rev, when: When) -> Result<Written> {
         let data = self.data()?;
         self.check_limits(at, 0)?;
-        data.mutate(at, rev, when, Occupant::Tombstone(rev))
+        Ok(bare(data.mutate(at, rev, when, Occupant::Tombstone(rev))?))
     }
 
     async fn commit(&self, all: Vec<Mutation>) -> Result<Committed> {
         let data = self.data()?;
         self.check_commit(&all)?;
-        data.commit(all)
+        let mut answer = data.commit(all)?;
+        if let Committed::Refused(refusals) = &mut answer {
+            refusals.iter_mut().for_each(|refusal| drop_body(&mut refusal.current));
+        }
+        Ok(answer)
     }
 
     async fn purge(&self, what: &[Purge]) -> Result<()> {
@@ -257,16 +274,9 @@ impl Backend for Memory {
     }
 
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
-        let (shard, after) = match &how.after {
-            None => (0, None),
-            Some(at) if at.space != space => {
-                let error = Error::new(ErrorKind::InvalidInput, "a listing goes on in the space it began in");
-                return stream::iter([Err(error)]).boxed();
-            }
-            Some(at) => {
-                let place = self.data.place(at);
-                (place.shard, Some((place.position, at.partition.clone(), at.row)))
-            }
+        let (shard, after) = match self.start(space, &how) {
+            Ok(start) => start,
+            Err(error) => return stream::iter([Err(error)]).boxed(),
         };
         let everything = Everything {
             memory: self.clone(),
@@ -391,8 +401,29 @@ impl Everything {
     }
 }
 
+/// The answer without bodies. The contract lets engines leave them out, and so nobody may count on them.
+fn bare(mut answer: Written) -> Written {
+    match &mut answer {
+        Written::Applied {
+            previous: Previous::Known(seen),
+        }
+        | Written::Refused { current: seen } => drop_body(seen),
+        Written::Applied {
+            previous: Previous::Unknown,
+        } => {}
+    }
+    answer
+}
+
+/// Leaves the body out of what an answer to a mutation tells.
+pub(crate) fn drop_body(seen: &mut Option<Occupant>) {
+    if let Some(Occupant::Item(item)) = seen {
+        item.body = None;
+    }
+}
+
 /// The item as it was asked for.
-fn trimmed(item: Item, how: Read) -> Item {
+pub(crate) fn trimmed(item: Item, how: Read) -> Item {
     match how.body {
         true => item,
         false => Item { body: None, ..item },

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use konserve_core::Instant;
 use konserve_core::backend::{Address, Occupant, Order, Partition, Space};
 
+use crate::past::Past;
+
 /// Where an address is kept and where it comes in a listing: both follow from the address and the seed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
@@ -23,6 +25,8 @@ pub(crate) type Listed = (u64, Partition, u64);
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     spaces: [Contents; Space::ALL.len()],
+    /// What was there before, where that is of interest.
+    past: Option<Past>,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +36,14 @@ struct Contents {
 }
 
 impl Shard {
+    /// A shard that remembers what was replaced.
+    pub(crate) fn with_past() -> Self {
+        Self {
+            past: Some(Past::default()),
+            ..Self::default()
+        }
+    }
+
     /// What is at an address, expired items as the tombstones that they count as by `now`, which is asked only if it matters.
     pub(crate) fn get(&self, at: &Address, now: impl FnOnce() -> Instant) -> Option<Occupant> {
         let stored = self.contents(at.space).partitions.get(&at.partition)?.get(&at.row)?;
@@ -40,26 +52,77 @@ impl Shard {
 
     pub(crate) fn put(&mut self, at: Address, place: Place, occupant: Occupant) {
         let Address { space, partition, row } = at;
-        let contents = self.contents_mut(space);
+        let contents = &mut self.spaces[space as usize];
         let rows = contents.partitions.entry(partition.clone()).or_default();
-        if rows.insert(row, Arc::new(occupant)).is_none() {
-            contents.listed.insert((place.position, partition, row));
+        let replaced = rows.insert(row, Arc::new(occupant));
+        let listed = (place.position, partition, row);
+        if replaced.is_none() {
+            contents.listed.insert(listed.clone());
+        }
+        if let Some(past) = &mut self.past {
+            past.push(space, listed, replaced);
         }
     }
 
     pub(crate) fn erase(&mut self, at: &Address, place: Place) {
-        let contents = self.contents_mut(at.space);
-        if let Some(rows) = contents.partitions.get_mut(&at.partition) {
-            rows.remove(&at.row);
-            if rows.is_empty() {
-                contents.partitions.remove(&at.partition);
-            }
+        let contents = &mut self.spaces[at.space as usize];
+        let Some(rows) = contents.partitions.get_mut(&at.partition) else {
+            return;
+        };
+        let Some(replaced) = rows.remove(&at.row) else {
+            return;
+        };
+        if rows.is_empty() {
+            contents.partitions.remove(&at.partition);
         }
-        contents.listed.remove(&(place.position, at.partition.clone(), at.row));
+        let listed = (place.position, at.partition.clone(), at.row);
+        contents.listed.remove(&listed);
+        if let Some(past) = &mut self.past {
+            past.push(at.space, listed, Some(replaced));
+        }
     }
 
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Some state of an address, now or before: `choose` gets their number, and the last one is the present.
+    pub(crate) fn once(
+        &self,
+        at: &Address,
+        choose: impl FnOnce(usize) -> usize,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<Occupant> {
+        let past = self.past.as_ref().map_or(&[][..], |past| past.of(at));
+        match past.get(choose(past.len() + 1)) {
+            Some(state) => state.as_ref().map(|stored| as_of(stored, now)),
+            None => self.get(at, now),
+        }
+    }
+
+    /// The first row of a range, in this order, that is or ever was occupied.
+    pub(crate) fn row_ever(
+        &self,
+        space: Space,
+        partition: &Partition,
+        range: RangeInclusive<u64>,
+        order: Order,
+    ) -> Option<u64> {
+        let present = self.rows(space, partition, range.clone(), order, 1);
+        let present = present.first().map(|(row, _)| *row);
+        let past = self.past.as_ref().filter(|_| !range.is_empty());
+        let past = past.and_then(|past| past.row(space, partition, range, order));
+        match order {
+            Order::Ascending => present.into_iter().chain(past).min(),
+            Order::Descending => present.into_iter().chain(past).max(),
+        }
+    }
+
+    /// The first address listed behind `after` that is or ever was occupied.
+    pub(crate) fn listed_ever(&self, space: Space, after: Option<&Listed>) -> Option<Listed> {
+        let present = self.list(space, after, 1).into_iter().map(|(listed, _)| listed);
+        let past = self.past.as_ref().and_then(|past| past.listed(space, after));
+        present.chain(past.cloned()).min()
     }
 
     /// Up to `count` occupants of the rows of a partition.
@@ -101,10 +164,6 @@ impl Shard {
 
     fn contents(&self, space: Space) -> &Contents {
         &self.spaces[space as usize]
-    }
-
-    fn contents_mut(&mut self, space: Space) -> &mut Contents {
-        &mut self.spaces[space as usize]
     }
 }
 

@@ -1,0 +1,121 @@
+//! The suite on the adversary: what works there needs nothing but the contract.
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use konserve_conformance::{Harness, ManualClock, Namespace, Page, Suite, run_all};
+use konserve_core::backend::{Backend, Capabilities, Durability, Reach, TransactionLimits};
+use konserve_core::{Entropy, Instant, Result, SystemEntropy};
+use konserve_memory::{Adversary, Builder, Memory};
+
+/// Where the suite takes its seed from; the engine follows the same one, so that a run repeats as a whole.
+const SEED: &str = "KONSERVE_CONFORMANCE_SEED";
+
+fn main() -> ExitCode {
+    let given = env::var(SEED).ok();
+    let seed = given.as_ref().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        let mut bytes = [0; 4];
+        SystemEntropy.fill(&mut bytes);
+        u64::from(u32::from_ne_bytes(bytes))
+    });
+    let suite = |name, builder: Builder, capabilities| {
+        let suite = Suite::new(AdversaryHarness {
+            name,
+            builder: builder.seed(seed),
+            capabilities,
+        });
+        // What was given is left to the suite, which says so if it is no seed.
+        if given.is_some() { suite } else { suite.seed(seed) }
+    };
+
+    let bare = Capabilities::new(Reach::Process, Durability::Memory);
+    let least = bare
+        .with_item_limit(4096)
+        .with_transactions(TransactionLimits { items: 4, bytes: 4096 });
+    let roomy = bare
+        .with_item_limit(400 * 1024)
+        .with_longest_partition(1024)
+        .with_transactions(TransactionLimits {
+            items: 100,
+            bytes: 4 * 1024 * 1024,
+        });
+    run_all([
+        suite("adversary", Memory::builder().least_limits(), least),
+        suite("adversary-roomy", Memory::builder(), roomy),
+        suite(
+            "adversary-no-transactions",
+            Memory::builder().least_limits().transactions(None).item_limit(None),
+            bare,
+        ),
+        suite(
+            "adversary-small-values",
+            Memory::builder().least_limits().transactions(None),
+            bare.with_item_limit(4096),
+        ),
+        suite(
+            "adversary-no-strong-reads",
+            Memory::builder().least_limits().strong_reads(false),
+            least.with_strong_reads(false),
+        ),
+    ])
+}
+
+/// Every namespace is a store of its own, with a clock of its own. All have the same seed, so that each trial alone does what
+/// it does among the others.
+struct AdversaryHarness {
+    name: &'static str,
+    builder: Builder,
+    capabilities: Capabilities,
+}
+
+#[async_trait]
+impl Harness for AdversaryHarness {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn open(&self) -> Result<Box<dyn Namespace>> {
+        let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
+        let adversary = self.builder.clone().environment(clock.environment()).adversary();
+        Ok(Box::new(Store { adversary, clock }))
+    }
+
+    /// A page is one item. There are some more all the same, so that there is something to shuffle.
+    fn page(&self) -> Page {
+        Page { items: 12, bytes: 64 }
+    }
+
+    fn has_clock(&self) -> bool {
+        true
+    }
+}
+
+struct Store {
+    adversary: Adversary,
+    clock: ManualClock,
+}
+
+#[async_trait]
+impl Namespace for Store {
+    fn backend(&self) -> Arc<dyn Backend> {
+        Arc::new(self.adversary.clone())
+    }
+
+    async fn another(&self) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(self.adversary.handle()))
+    }
+
+    async fn reopen(&self) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(self.adversary.handle()))
+    }
+
+    fn clock(&self) -> Option<ManualClock> {
+        Some(self.clock.clone())
+    }
+}
