@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use konserve_conformance::{Harness, ManualClock, Namespace, Page, Suite, run_all};
+use konserve_conformance::{FaultControl, Harness, LayerFaults, ManualClock, Namespace, Page, Suite, run_all};
 use konserve_core::backend::{Backend, Capabilities, Durability, Reach, TransactionLimits};
 use konserve_core::{Entropy, Instant, Result, SystemEntropy};
 use konserve_memory::{Adversary, Builder, Memory};
@@ -83,7 +83,13 @@ impl Harness for AdversaryHarness {
     async fn open(&self) -> Result<Box<dyn Namespace>> {
         let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
         let adversary = self.builder.clone().environment(clock.environment()).adversary();
-        Ok(Box::new(Store { adversary, clock }))
+        let faults = LayerFaults::default();
+        Ok(Box::new(Store {
+            backend: Arc::new(faults.around(adversary.clone())),
+            adversary,
+            clock,
+            faults,
+        }))
     }
 
     /// A page is one item. There are some more all the same, so that there is something to shuffle.
@@ -94,28 +100,38 @@ impl Harness for AdversaryHarness {
     fn has_clock(&self) -> bool {
         true
     }
+
+    fn has_faults(&self) -> bool {
+        true
+    }
 }
 
 struct Store {
+    backend: Arc<dyn Backend>,
     adversary: Adversary,
     clock: ManualClock,
+    faults: LayerFaults,
 }
 
 #[async_trait]
 impl Namespace for Store {
     fn backend(&self) -> Arc<dyn Backend> {
-        Arc::new(self.adversary.clone())
+        Arc::clone(&self.backend)
     }
 
     async fn another(&self) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(self.adversary.handle()))
+        Ok(Arc::new(self.faults.around(self.adversary.handle())))
     }
 
     async fn reopen(&self) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(self.adversary.handle()))
+        Ok(Arc::new(self.faults.around(self.adversary.handle())))
     }
 
     fn clock(&self) -> Option<ManualClock> {
         Some(self.clock.clone())
+    }
+
+    fn faults(&self) -> Option<Arc<dyn FaultControl>> {
+        Some(Arc::new(self.faults.clone()))
     }
 }
