@@ -280,7 +280,8 @@ impl Reader {
             }
             segment -= 1;
         }
-        let mut expected = None;
+        // Fewer than asked for are all that there are, so they begin where the log does.
+        let mut expected = (found < count).then_some(source.state.first);
         for (row, item, count) in rows.into_iter().rev() {
             if let Some(expected) = expected
                 && expected != row

@@ -4,6 +4,7 @@ mod binaries;
 mod clocks;
 mod crashes;
 mod documents;
+mod eventual;
 mod faults;
 mod logs;
 mod multi;
