@@ -283,63 +283,64 @@ async fn what_lags_was_stored_also_when_writers_race() {
     }
 }
 
-#[tokio::test]
-async fn answers_to_mutations_vary_within_the_contract() {
-    let adversary = Adversary::new(2);
-    let (mut unknown, mut bare, mut full) = (0, 0, 0);
+/// What one handle tells, of 100 answers each: how many writes did not tell what they replaced, and how many answers came
+/// with the body.
+async fn habits(adversary: &Adversary) -> (usize, usize) {
+    let (mut unknown, mut full) = (0, 0);
     let mut note = |seen: Option<Occupant>, stored: &Item| match seen {
         Some(Occupant::Item(seen)) => {
             assert_eq!((seen.rev, &seen.meta), (stored.rev, &stored.meta));
-            match &seen.body {
-                None => bare += 1,
-                body => {
-                    assert_eq!(body, &stored.body);
-                    full += 1;
-                }
-            }
+            assert!(seen.body.is_none() || seen.body == stored.body);
+            full += usize::from(seen.body.is_some());
         }
         other => panic!("told of {other:?}"),
     };
-    adversary.write(&at(0), item(0), When::Newer).await.unwrap();
-    for number in 0..100 {
-        let (old, new) = (item(2 * number), item(2 * number + 2));
+    adversary.purge(&[Purge::Row(at(0))]).await.unwrap();
+    adversary.write(&at(0), item(3), When::Newer).await.unwrap();
+    for number in 1..=100 {
+        let (old, new) = (item(3 * number), item(3 * number + 3));
+        let rival = item(3 * number + 1);
+        match adversary.write(&at(0), rival, When::Absent).await.unwrap() {
+            Written::Refused { current } => note(current, &old),
+            applied @ Written::Applied { .. } => panic!("{applied:?}"),
+        }
         match adversary.write(&at(0), new, When::Newer).await.unwrap() {
-            Written::Applied {
-                previous: Previous::Known(seen),
-            } => note(seen, &old),
             Written::Applied {
                 previous: Previous::Unknown,
             } => unknown += 1,
-            refused @ Written::Refused { .. } => panic!("{refused:?}"),
-        }
-        match adversary
-            .write(&at(0), item(2 * number + 1), When::Newer)
-            .await
-            .unwrap()
-        {
-            Written::Refused { current } => note(current, &item(2 * number + 2)),
-            applied @ Written::Applied { .. } => panic!("{applied:?}"),
-        }
-        adversary.write(&at(1), item(2 * number), When::Newer).await.unwrap();
-        match adversary
-            .remove(&at(1), rev(2 * number + 1), When::Newer)
-            .await
-            .unwrap()
-        {
             Written::Applied {
-                previous: Previous::Known(seen),
-            } => note(seen, &item(2 * number)),
-            other => panic!("{other:?}"),
+                previous: Previous::Known(Some(seen)),
+            } => assert_eq!(seen.rev(), old.rev),
+            answer => panic!("{answer:?}"),
         }
     }
-    assert!(
-        (10..50).contains(&unknown),
-        "{unknown} of 100 writes did not tell what they replaced"
-    );
-    assert!(
-        bare > 60 && full > 60,
-        "{bare} answers without the body, {full} with it"
-    );
+    // A removal always tells.
+    let removal = adversary.remove(&at(0), rev(1000), When::Newer).await.unwrap();
+    let Written::Applied {
+        previous: Previous::Known(Some(seen)),
+    } = removal
+    else {
+        panic!("{removal:?}");
+    };
+    assert_eq!(seen.rev(), rev(303));
+    (unknown, full)
+}
+
+#[tokio::test]
+async fn answers_to_mutations_vary_within_the_contract_by_the_habits_of_the_handle() {
+    let adversary = Adversary::new(2);
+    let kind = |count: usize| match count {
+        0 => "never",
+        1..99 => "sometimes",
+        _ => "always",
+    };
+    let (mut hides, mut tells) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..20 {
+        let (unknown, full) = habits(&adversary.handle()).await;
+        hides.insert(kind(unknown));
+        tells.insert(kind(full));
+    }
+    assert_eq!((hides.len(), tells.len()), (3, 3), "{hides:?} {tells:?}");
 }
 
 #[tokio::test]
@@ -354,17 +355,27 @@ async fn a_refused_commit_names_some_of_what_refused_it() {
         .collect();
     // One is refused because of what is there, the others because nothing is.
     adversary.write(&at(2), item(1), When::Newer).await.unwrap();
-    let mut seen = BTreeSet::new();
-    for _ in 0..200 {
-        let Committed::Refused(refusals) = adversary.commit(all.clone()).await.unwrap() else {
-            panic!("a commit over nothing was applied");
-        };
-        seen.insert(refusals.iter().map(|refusal| refusal.index).collect::<Vec<_>>());
+    let (mut seen, mut always_all, mut always_one) = (BTreeSet::new(), 0, 0);
+    for _ in 0..20 {
+        let (handle, mut sizes) = (adversary.handle(), BTreeSet::new());
+        for _ in 0..40 {
+            let Committed::Refused(refusals) = handle.commit(all.clone()).await.unwrap() else {
+                panic!("a commit over nothing was applied");
+            };
+            sizes.insert(refusals.len());
+            seen.insert(refusals.iter().map(|refusal| refusal.index).collect::<Vec<_>>());
+        }
+        always_all += usize::from(sizes == BTreeSet::from([4]));
+        always_one += usize::from(sizes == BTreeSet::from([1]));
     }
     let subsets: BTreeSet<_> = (1..16)
         .map(|mask| (0..4).filter(|index| mask >> index & 1 == 1).collect::<Vec<usize>>())
         .collect();
     assert_eq!(seen, subsets);
+    assert!(
+        always_all > 2 && always_one > 2,
+        "{always_all} handles name all, {always_one} one"
+    );
 }
 
 #[tokio::test]

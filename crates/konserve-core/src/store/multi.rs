@@ -413,7 +413,8 @@ async fn remove_all(operation: &Operation, keys: BTreeSet<Key>) -> Result<BTreeM
     // What is believed of each key. A commit is applied only if all of it is true at once.
     let mut existed: BTreeMap<Key, bool> = keys.into_iter().map(|key| (key, true)).collect();
     let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
-    let mut eager = true;
+    // An engine may name one refusal at a time: each key can have something to tell.
+    let mut eager = existed.len();
     loop {
         let rev = store.revisions.next();
         let all = existed
@@ -454,9 +455,10 @@ async fn remove_all(operation: &Operation, keys: BTreeSet<Key>) -> Result<BTreeM
                     .map_err(|error| error.with_key(&**key))?;
             }
         }
-        // What was learned the first time is most likely still so.
-        if !std::mem::replace(&mut eager, false) || !learned {
-            backoff.lost().await?;
+        // What was learned is most likely still so.
+        match eager.checked_sub(1).filter(|_| learned) {
+            Some(rest) => eager = rest,
+            None => backoff.lost().await?,
         }
     }
 }

@@ -10,7 +10,7 @@ use konserve_core::store::MULTI_LIMIT;
 use konserve_core::{ErrorKind, Key, Store, Value};
 use konserve_memory::Memory;
 
-use crate::support::{small_items, store};
+use crate::support::{quiet, small_items, store};
 use konserve_core::layer::{Call, Layer};
 
 fn numbered(count: usize) -> Vec<(String, usize)> {
@@ -147,4 +147,17 @@ async fn what_multi_dissoc_says_was_true_of_all_keys_at_once() {
     let existed = Store::new(layer).multi_dissoc(["there", "late"]).await.unwrap();
     assert!(existed.values().all(|existed| *existed), "{existed:?}");
     assert!(!sound.exists("late").await.unwrap() && !sound.exists("there").await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn absent_keys_cost_no_waiting_also_when_the_engine_tells_of_one_at_a_time() {
+    let adversary = Memory::builder().seed(1).adversary();
+    // Some of the handles name one of several refusals, always.
+    for _ in 0..10 {
+        let store = Store::builder(adversary.handle()).options(quiet()).build();
+        let began = tokio::time::Instant::now();
+        let removed = store.multi_dissoc((0..100).map(Key::from)).await.unwrap();
+        assert!(removed.len() == 100 && removed.values().all(|existed| !existed));
+        assert_eq!(began.elapsed(), std::time::Duration::ZERO);
+    }
 }

@@ -33,6 +33,24 @@ impl Chance {
         self.below(times) == 0
     }
 
+    /// A habit, which is as likely to be never, now and then, or always.
+    pub(crate) fn habit(&self) -> Habit {
+        match self.below(3) {
+            0 => Habit::Never,
+            1 => Habit::Sometimes,
+            _ => Habit::Always,
+        }
+    }
+
+    /// Whether somebody of this habit does it this time.
+    pub(crate) fn keeps(&self, habit: Habit) -> bool {
+        match habit {
+            Habit::Never => false,
+            Habit::Sometimes => self.one_in(2),
+            Habit::Always => true,
+        }
+    }
+
     /// Lets others go first, often not at all and now and then for long.
     pub(crate) fn pause(&self) -> Pause {
         Pause(match self.one_in(8) {
@@ -47,6 +65,14 @@ impl Chance {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
+}
+
+/// How often something is done. What is done at random is found by trying again: habits find who counts on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    Never,
+    Sometimes,
+    Always,
 }
 
 /// Gives up the turn so many times.

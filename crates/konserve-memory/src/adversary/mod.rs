@@ -15,7 +15,7 @@ use konserve_core::backend::{
 };
 use konserve_core::{Result, Rev};
 
-use self::chance::Chance;
+use self::chance::{Chance, Habit};
 use self::streams::{Everything, Rows, look};
 use crate::Memory;
 use crate::memory::{drop_body, trimmed};
@@ -29,8 +29,8 @@ use crate::memory::{drop_body, trimmed};
 ///   exact.
 /// - Listings come in an order of the store's own; rows and listings come one by one, and others get their turn before
 ///   each.
-/// - [`Previous::Unknown`] answers some writes; answers to mutations come with the body or without; a refused commit names
-///   some of what refused it, at least one.
+/// - [`Previous::Unknown`] answers writes; answers to mutations come with the body or without; a refused commit names some of
+///   what refused it, at least one. Each handle has its habits: it does so never, now and then, or always.
 /// - Every call lets others go first before and after what it does, and so do the parts of a read of many and of a purge.
 ///
 /// Nothing fails here that need not. For failures, put `konserve_core::layer::Layer` around it.
@@ -72,8 +72,20 @@ use crate::memory::{drop_body, trimmed};
 pub struct Adversary {
     memory: Memory,
     chance: Arc<Chance>,
+    habits: Habits,
     /// How many handles there have been, for the choices of the next one.
     handles: Arc<AtomicU64>,
+}
+
+/// What a handle does never, now and then, or always.
+#[derive(Debug, Clone, Copy)]
+struct Habits {
+    /// Not to tell what a write replaced.
+    hides_previous: Habit,
+    /// To leave out the body of what it tells.
+    hides_body: Habit,
+    /// To name one mutation of all that refused a commit.
+    names_one: Habit,
 }
 
 impl Adversary {
@@ -108,6 +120,11 @@ impl Adversary {
         let chance = Chance::new(memory.seed().rotate_left(32) ^ number).branch();
         Self {
             memory,
+            habits: Habits {
+                hides_previous: chance.habit(),
+                hides_body: chance.habit(),
+                names_one: chance.habit(),
+            },
             chance: Arc::new(chance),
             handles: Arc::clone(handles),
         }
@@ -120,9 +137,9 @@ impl Adversary {
         Ok(occupant.and_then(Occupant::into_item).map(|item| trimmed(item, how)))
     }
 
-    /// What an answer to a mutation tells of an occupant: with the body or without.
+    /// What an answer to a mutation tells of an occupant.
     fn told(&self, mut seen: Option<Occupant>) -> Option<Occupant> {
-        if self.chance.one_in(2) {
+        if self.chance.keeps(self.habits.hides_body) {
             drop_body(&mut seen);
         }
         seen
@@ -176,7 +193,7 @@ impl Backend for Adversary {
         self.memory.check_limits(at, item.size())?;
         let answer = self.mutate(at, item.rev, when, Occupant::Item(item)).await?;
         Ok(match answer {
-            Written::Applied { .. } if self.chance.one_in(4) => Written::Applied {
+            Written::Applied { .. } if self.chance.keeps(self.habits.hides_previous) => Written::Applied {
                 previous: Previous::Unknown,
             },
             answer => answer,
@@ -198,15 +215,13 @@ impl Backend for Adversary {
         let Committed::Refused(mut refusals) = answer else {
             return Ok(Committed::Applied);
         };
-        // All of them, one of them, or any.
-        let named = self.chance.below(refusals.len());
-        match self.chance.below(3) {
-            0 => {}
-            1 => refusals = vec![refusals.swap_remove(named)],
-            _ => {
-                let mut index = 0..;
-                refusals.retain(|_| index.next() == Some(named) || self.chance.one_in(2));
-            }
+        if self.chance.keeps(self.habits.names_one) {
+            let named = self.chance.below(refusals.len());
+            refusals = vec![refusals.swap_remove(named)];
+        } else if self.habits.names_one == Habit::Sometimes {
+            let named = self.chance.below(refusals.len());
+            let mut index = 0..;
+            refusals.retain(|_| index.next() == Some(named) || self.chance.one_in(2));
         }
         for refusal in &mut refusals {
             refusal.current = self.told(refusal.current.take());
