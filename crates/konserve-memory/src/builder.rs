@@ -38,6 +38,7 @@ pub struct Builder {
     longest_partition: usize,
     transactions: Option<TransactionLimits>,
     strong_reads: bool,
+    late_arrivals: bool,
 }
 
 impl Builder {
@@ -52,6 +53,7 @@ impl Builder {
                 bytes: 4 * 1024 * 1024,
             }),
             strong_reads: true,
+            late_arrivals: false,
         }
     }
 
@@ -99,6 +101,14 @@ impl Builder {
             .transactions(LEAST_TRANSACTIONS)
     }
 
+    /// Whether writes, removals and commits whose futures were dropped may take effect later: up to ten seconds by the clock
+    /// of the [`environment`](Self::environment), while others use the store. Only for an [`adversary`](Self::adversary). Default
+    /// `false`: then they take effect at once or not at all.
+    pub fn late_arrivals(mut self, late_arrivals: bool) -> Self {
+        self.late_arrivals = late_arrivals;
+        self
+    }
+
     /// A new store without a name. It lives as long as handles on it do.
     #[must_use]
     pub fn build(self) -> Memory {
@@ -109,7 +119,8 @@ impl Builder {
     /// [`seed`](Self::seed).
     #[must_use]
     pub fn adversary(self) -> Adversary {
-        Adversary::over(Memory::over(self.into_data(Data::with_past)))
+        let late_arrivals = self.late_arrivals;
+        Adversary::over(Memory::over(self.into_data(Data::with_past)), late_arrivals)
     }
 
     /// A new store of this name, for the whole process, until it is deleted.

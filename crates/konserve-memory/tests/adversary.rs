@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use konserve_conformance::ManualClock;
 use konserve_core::backend::{
     Address, Backend, Committed, Item, Listing, Mutation, Occupant, Order, Partition, Previous, Purge, Read, RowQuery,
     Space, When, Written,
@@ -443,4 +445,42 @@ async fn others_get_their_turn_everywhere() {
         between.iter().all(|turns| *turns > 70),
         "turns of others: {between:?} of 100 each"
     );
+}
+
+/// Drops writes on their way, then looks for so long.
+async fn given_up(adversary: &Adversary, clock: &ManualClock, wait: Duration) -> usize {
+    let mut arrived = 0;
+    for row in 0..100 {
+        let at = at(row);
+        let mut write = adversary.write(&at, item(row), When::Newer);
+        // Those that arrive in time do not count.
+        if (&mut write).now_or_never().is_some() {
+            continue;
+        }
+        drop(write);
+        if adversary.read(&at, Read::STRONG).await.unwrap().is_some() {
+            continue;
+        }
+        clock.advance(wait);
+        for _ in 0..30 {
+            if let Some(found) = adversary.read(&at, Read::STRONG).await.unwrap() {
+                assert_eq!(found, item(row));
+                arrived += 1;
+                break;
+            }
+        }
+    }
+    arrived
+}
+
+#[tokio::test]
+async fn what_was_given_up_may_arrive_later_but_not_after_its_time() {
+    let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
+    let late = |seed| {
+        let builder = Memory::builder().seed(seed).environment(clock.environment());
+        builder.late_arrivals(true).adversary()
+    };
+    assert!(given_up(&late(1), &clock, Duration::from_secs(9)).await > 20);
+    assert_eq!(given_up(&late(2), &clock, Duration::from_secs(11)).await, 0);
+    assert_eq!(given_up(&Adversary::new(3), &clock, Duration::ZERO).await, 0);
 }

@@ -1,10 +1,11 @@
 //! Reads that lag, on the adversary: what they deliver was once there, whole, however far behind it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::IntoFuture;
 
 use futures::TryStreamExt;
 use konserve_core::{ErrorKind, Key, Revision, Store};
-use konserve_memory::Adversary;
+use konserve_memory::{Adversary, Memory};
 
 use crate::support::quiet;
 
@@ -228,5 +229,51 @@ async fn readers_that_lag_behind_racing_writers_and_collectors_get_what_was_ther
             writer.await.unwrap();
         }
         assert!(read > 0, "seed {seed}");
+    }
+}
+
+/// What was given up may still arrive, but what was acknowledged after it stays.
+#[tokio::test]
+async fn what_was_given_up_never_undoes_what_was_acknowledged_later() {
+    for seed in 0..20 * SEEDS {
+        let adversary = Memory::builder().seed(seed).least_limits().late_arrivals(true).adversary();
+        let store = over(&adversary);
+        let mut entries = Vec::new();
+        for step in 0..6_usize {
+            // Polled a few times, then dropped.
+            give_up(store.assoc("document", &text(step)).into_future(), step).await;
+            give_up(store.dissoc("document").into_future(), step).await;
+            give_up(store.append("log", &"given up").into_future(), step).await;
+            let acknowledged = match step % 3 {
+                2 => {
+                    store.dissoc("document").await.unwrap();
+                    None
+                }
+                _ => {
+                    store.assoc("document", &text(100 + step)).await.unwrap();
+                    Some(text(100 + step))
+                }
+            };
+            let entry = format!("entry {step}");
+            store.append("log", &entry).await.unwrap();
+            entries.push(entry);
+            for _ in 0..5 {
+                let found = store.get::<String>("document").consistent().await.unwrap();
+                assert_eq!(found, acknowledged, "seed {seed}, step {step}");
+            }
+            let mut log: Vec<String> = store.log::<String>("log").consistent().try_collect().await.unwrap();
+            log.retain(|entry| entry != "given up");
+            assert_eq!(log, entries, "seed {seed}, step {step}");
+        }
+    }
+}
+
+async fn give_up<T>(request: impl Future<Output = T>, polls: usize) {
+    let mut request = std::pin::pin!(request);
+    for _ in 0..polls {
+        if futures::poll!(request.as_mut()).is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }

@@ -1,6 +1,7 @@
 //! The adversary: memory that makes use of everything the contract leaves open.
 
 mod chance;
+mod late;
 mod streams;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use konserve_core::backend::{
 use konserve_core::{Result, Rev};
 
 use self::chance::{Chance, Habit};
+use self::late::{Late, OnItsWay, Sent};
 use self::streams::{Everything, Rows, look};
 use crate::Memory;
 use crate::memory::{drop_body, trimmed};
@@ -32,6 +34,8 @@ use crate::memory::{drop_body, trimmed};
 /// - [`Previous::Unknown`] answers writes; answers to mutations come with the body or without; a refused commit names some of
 ///   what refused it, at least one. Each handle has its habits: it does so never, now and then, or always.
 /// - Every call lets others go first before and after what it does, and so do the parts of a read of many and of a purge.
+/// - With [`Builder::late_arrivals`](crate::Builder::late_arrivals), writes, removals and commits whose futures were dropped
+///   may arrive later, up to ten seconds by the store's clock.
 ///
 /// Nothing fails here that need not. For failures, put `konserve_core::layer::Layer` around it.
 ///
@@ -73,6 +77,8 @@ pub struct Adversary {
     memory: Memory,
     chance: Arc<Chance>,
     habits: Habits,
+    /// What arrives late, where anything does.
+    late: Option<Arc<Late>>,
     /// How many handles there have been, for the choices of the next one.
     handles: Arc<AtomicU64>,
 }
@@ -100,7 +106,7 @@ impl Adversary {
     /// Another handle on the same data, with choices of its own.
     #[must_use]
     pub fn handle(&self) -> Self {
-        Self::numbered(self.memory.handle(), &self.handles)
+        Self::numbered(self.memory.handle(), self.late.clone(), &self.handles)
     }
 
     /// What all choices follow from.
@@ -110,11 +116,12 @@ impl Adversary {
     }
 
     /// The data must remember what is replaced; otherwise no read lags.
-    pub(crate) fn over(memory: Memory) -> Self {
-        Self::numbered(memory, &Arc::default())
+    pub(crate) fn over(memory: Memory, late_arrivals: bool) -> Self {
+        let late = late_arrivals.then(|| Arc::new(Late::new(memory.handle())));
+        Self::numbered(memory, late, &Arc::default())
     }
 
-    fn numbered(memory: Memory, handles: &Arc<AtomicU64>) -> Self {
+    fn numbered(memory: Memory, late: Option<Arc<Late>>, handles: &Arc<AtomicU64>) -> Self {
         let number = handles.fetch_add(1, Ordering::Relaxed);
         // Seeds that follow each other must not lead to handles that choose alike.
         let chance = Chance::new(memory.seed().rotate_left(32) ^ number).branch();
@@ -126,12 +133,27 @@ impl Adversary {
                 names_one: chance.habit(),
             },
             chance: Arc::new(chance),
+            late,
             handles: Arc::clone(handles),
         }
     }
 
-    async fn get(&self, at: &Address, how: Read) -> Result<Option<Item>> {
+    /// Before a step: others go first, and what is late may arrive.
+    async fn turn(&self) {
         self.chance.pause().await;
+        if let Some(late) = &self.late {
+            late.arrive(&self.chance);
+        }
+    }
+
+    /// To be dropped with the future of a mutation, unless it arrives.
+    fn send(&self, what: impl FnOnce() -> Sent) -> Option<OnItsWay> {
+        let late = self.late.as_ref()?;
+        Some(OnItsWay::new(late, &self.chance, what()))
+    }
+
+    async fn get(&self, at: &Address, how: Read) -> Result<Option<Item>> {
+        self.turn().await;
         let occupant = look(&self.memory, &self.chance, at, how)?;
         self.chance.pause().await;
         Ok(occupant.and_then(Occupant::into_item).map(|item| trimmed(item, how)))
@@ -146,7 +168,13 @@ impl Adversary {
     }
 
     async fn mutate(&self, at: &Address, rev: Rev, when: When, new: Occupant) -> Result<Written> {
-        self.chance.pause().await;
+        let sent = self.send(|| Sent::One {
+            at: at.clone(),
+            when,
+            new: new.clone(),
+        });
+        self.turn().await;
+        sent.map_or((), OnItsWay::arrived);
         let answer = self.memory.data()?.mutate(at, rev, when, new)?;
         self.chance.pause().await;
         Ok(match answer {
@@ -209,7 +237,9 @@ impl Backend for Adversary {
     async fn commit(&self, all: Vec<Mutation>) -> Result<Committed> {
         self.memory.data()?;
         self.memory.check_commit(&all)?;
-        self.chance.pause().await;
+        let sent = self.send(|| Sent::Many(all.clone()));
+        self.turn().await;
+        sent.map_or((), OnItsWay::arrived);
         let answer = self.memory.data()?.commit(all)?;
         self.chance.pause().await;
         let Committed::Refused(mut refusals) = answer else {
@@ -232,7 +262,7 @@ impl Backend for Adversary {
     async fn purge(&self, what: &[Purge]) -> Result<()> {
         self.memory.data()?;
         for what in what {
-            self.chance.pause().await;
+            self.turn().await;
             self.memory.data()?.purge(what)?;
         }
         self.chance.pause().await;
