@@ -236,7 +236,11 @@ async fn readers_that_lag_behind_racing_writers_and_collectors_get_what_was_ther
 #[tokio::test]
 async fn what_was_given_up_never_undoes_what_was_acknowledged_later() {
     for seed in 0..20 * SEEDS {
-        let adversary = Memory::builder().seed(seed).least_limits().late_arrivals(true).adversary();
+        let adversary = Memory::builder()
+            .seed(seed)
+            .least_limits()
+            .late_arrivals(true)
+            .adversary();
         let store = over(&adversary);
         let mut entries = Vec::new();
         for step in 0..6_usize {

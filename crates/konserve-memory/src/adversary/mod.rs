@@ -174,7 +174,9 @@ impl Adversary {
             new: new.clone(),
         });
         self.turn().await;
-        sent.map_or((), OnItsWay::arrived);
+        if let Some(sent) = sent {
+            sent.arrived();
+        }
         let answer = self.memory.data()?.mutate(at, rev, when, new)?;
         self.chance.pause().await;
         Ok(match answer {
@@ -239,7 +241,9 @@ impl Backend for Adversary {
         self.memory.check_commit(&all)?;
         let sent = self.send(|| Sent::Many(all.clone()));
         self.turn().await;
-        sent.map_or((), OnItsWay::arrived);
+        if let Some(sent) = sent {
+            sent.arrived();
+        }
         let answer = self.memory.data()?.commit(all)?;
         self.chance.pause().await;
         let Committed::Refused(mut refusals) = answer else {
