@@ -52,7 +52,8 @@ use crate::{Result, Rev};
 /// # Cancellation
 ///
 /// Dropping the future of a read has no effect. Dropping the future of a mutation leaves it applied or not applied as a
-/// whole, now or later; the same holds when the process dies.
+/// whole, now or later, but no later than a request can be on its way
+/// ([`Options::request_horizon_ms`](crate::store::Options::request_horizon_ms)); the same holds when the process dies.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync + 'static {
     /// What this engine can do and how much of it. Constant for the life of the handle.
@@ -142,6 +143,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// - Every item of the range that is there during the whole read comes, once, in the order asked for; one that comes or
     ///   goes meanwhile may or may not. Tombstones and expired items do not come.
+    /// - Unless [`RowQuery::how`] is strong, each row by itself may lag as by [`read`](Self::read): one that came recently may be
+    ///   missing, one that went recently may come.
     /// - All pages. After an error the stream ends.
     /// - [`RowQuery::limit`] is the number of items to deliver; the engine does not fetch many more than that.
     fn rows(&self, query: RowQuery) -> BoxStream<'static, Result<(u64, Item)>>;
@@ -152,6 +155,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// - Every occupant that is there during the whole listing comes, once; one that comes or goes meanwhile may or may
     ///   not. Tombstones come only when asked for ([`Listing::tombstones`]), expired items then among them.
+    /// - Unless [`Listing::how`] is strong, each address by itself may lag, as in [`rows`](Self::rows).
     /// - The order is the engine's own and nothing may rely on it, but it is stable: with [`Listing::after`], the listing
     ///   goes on behind that address, whether or not there is still something at it.
     /// - All pages. Removing, writing or purging what was delivered disturbs nothing. After an error the stream ends.
