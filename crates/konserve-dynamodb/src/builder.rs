@@ -7,7 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, HttpClient, IntoShared, Region, SharedHttpClient};
 use aws_types::SdkConfig;
 use konserve_core::{Environment, Error, ErrorKind, Result};
 
@@ -32,6 +32,7 @@ pub struct DynamoDbBuilder {
     config: DynamoConfig,
     source: Source,
     credentials: Option<SharedCredentialsProvider>,
+    http_client: Option<SharedHttpClient>,
     environment: Environment,
     counter: Option<RequestCounter>,
 }
@@ -50,6 +51,7 @@ impl DynamoDbBuilder {
             config,
             source: Source::Config,
             credentials: None,
+            http_client: None,
             environment: Environment::default(),
             counter: None,
         }
@@ -72,6 +74,13 @@ impl DynamoDbBuilder {
     /// Takes credentials from here.
     pub fn credentials_provider(mut self, provider: impl ProvideCredentials + 'static) -> Self {
         self.credentials = Some(SharedCredentialsProvider::new(provider));
+        self
+    }
+
+    /// Sends requests to DynamoDB over this: a pool of connections, certificates or a proxy of one's own. How credentials are
+    /// got is not changed by it.
+    pub fn http_client(mut self, client: impl HttpClient + 'static) -> Self {
+        self.http_client = Some(client.into_shared());
         self
     }
 
@@ -148,6 +157,7 @@ impl DynamoDbBuilder {
             config,
             source,
             credentials,
+            http_client,
             environment,
             counter,
         } = self;
@@ -173,6 +183,9 @@ impl DynamoDbBuilder {
                 aws_sdk_dynamodb::config::Builder::from(&sdk)
             }
         };
+        if let Some(client) = http_client {
+            settings = settings.http_client(client);
+        }
         if let Some(counter) = counter {
             settings = settings.interceptor(counter);
         }
