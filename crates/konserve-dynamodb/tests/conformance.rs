@@ -6,6 +6,9 @@
 
 #[path = "dynamo/engine.rs"]
 mod engine;
+#[path = "dynamo/transport.rs"]
+#[allow(dead_code)] // the figures are for the tests of the engine
+mod transport;
 
 use std::env;
 use std::process::ExitCode;
@@ -13,16 +16,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use konserve_conformance::{Harness, ManualClock, Missing, Namespace, Page, run};
+use konserve_conformance::{FaultControl, Harness, ManualClock, Missing, Namespace, Page, run};
 use konserve_core::backend::{Backend, Capabilities, Durability, Reach, TransactionLimits};
 use konserve_core::{Environment, Instant, Result};
 use konserve_dynamodb::{DynamoConfig, DynamoDb};
 use tokio::runtime::Runtime;
 
 use crate::engine::Engine;
+use crate::transport::TransportFaults;
 
 /// Of the same length for every trial, so that the capabilities are.
-const LONGEST_NAMESPACE: usize = "trial-0000".len();
+const LONGEST_NAMESPACE: usize = "trial-000000".len();
 
 fn main() -> ExitCode {
     let runtime = match Runtime::new() {
@@ -100,11 +104,19 @@ impl Harness for DynamoHarness {
     async fn open(&self) -> Result<Box<dyn Namespace>> {
         let mut config = self.config.clone();
         let trial = self.trials.fetch_add(1, Ordering::Relaxed);
-        config.namespace = Some(format!("trial-{trial:04}"));
+        config.namespace = Some(format!("trial-{trial:06}"));
         let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
+        let faults = TransportFaults::default();
+        let transport = faults.transport();
         let builder = DynamoDb::builder(config.clone()).environment(clock.environment());
-        let backend = Arc::new(builder.create().await?);
-        Ok(Box::new(Store { config, clock, backend }))
+        let backend = Arc::new(builder.http_client(transport.clone()).create().await?);
+        transport.opened();
+        Ok(Box::new(Store {
+            config,
+            clock,
+            faults,
+            backend,
+        }))
     }
 
     fn page(&self) -> Page {
@@ -115,6 +127,10 @@ impl Harness for DynamoHarness {
     }
 
     fn has_clock(&self) -> bool {
+        true
+    }
+
+    fn has_faults(&self) -> bool {
         true
     }
 
@@ -129,13 +145,17 @@ impl Harness for DynamoHarness {
 struct Store {
     config: DynamoConfig,
     clock: ManualClock,
+    faults: TransportFaults,
     backend: Arc<DynamoDb>,
 }
 
 impl Store {
     async fn connect(&self) -> Result<Arc<dyn Backend>> {
+        let transport = self.faults.transport();
         let builder = DynamoDb::builder(self.config.clone()).environment(self.clock.environment());
-        Ok(Arc::new(builder.connect().await?))
+        let backend = builder.http_client(transport.clone()).connect().await?;
+        transport.opened();
+        Ok(Arc::new(backend))
     }
 }
 
@@ -155,6 +175,10 @@ impl Namespace for Store {
 
     fn clock(&self) -> Option<ManualClock> {
         Some(self.clock.clone())
+    }
+
+    fn faults(&self) -> Option<Arc<dyn FaultControl>> {
+        Some(Arc::new(self.faults.clone()))
     }
 
     async fn clean_up(&self) -> Result<()> {
