@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, HttpClient, IntoShared, Region, SharedHttpClient};
 use aws_types::SdkConfig;
@@ -175,12 +175,12 @@ impl DynamoDbBuilder {
             Source::Sdk(sdk) => {
                 let sdk = override_sdk(&config, *sdk, credentials);
                 require_region(sdk.region())?;
-                aws_sdk_dynamodb::config::Builder::from(&sdk)
+                settings_of(&sdk)
             }
             Source::Config => {
                 let sdk = load_sdk(&config, credentials).await;
                 require_region(sdk.region())?;
-                aws_sdk_dynamodb::config::Builder::from(&sdk)
+                settings_of(&sdk)
             }
         };
         if let Some(client) = http_client {
@@ -243,6 +243,13 @@ async fn load_sdk(config: &DynamoConfig, credentials: Option<SharedCredentialsPr
         loader = loader.credentials_provider(credentials);
     }
     loader.load().await
+}
+
+/// With a quota of repetitions of its own: the SDK's default is one for all clients of the process, so that the failures of
+/// one table would keep the reads of others from being repeated.
+fn settings_of(sdk: &SdkConfig) -> aws_sdk_dynamodb::config::Builder {
+    let quota = RetryPartition::custom("konserve").build();
+    aws_sdk_dynamodb::config::Builder::from(sdk).retry_partition(quota)
 }
 
 fn override_sdk(config: &DynamoConfig, sdk: SdkConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {

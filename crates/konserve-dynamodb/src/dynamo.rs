@@ -48,7 +48,8 @@ use crate::pages;
 /// A mutation is sent once. `unknown_outcome` says that the answer was lost; every other error says that nothing was
 /// changed, except by `purge`, of which a part may be done. What DynamoDB turned away, because of throttling or of another
 /// transaction at the same item, is an error that says so (`throttled`, `contended`) and can be tried again. Reads are
-/// repeated by the SDK within the configured time.
+/// repeated by the SDK within the configured time, three times at most, as long as the quota of the handle lasts that
+/// failures use up and successes fill again.
 pub struct DynamoDb {
     slot: Slot,
     capabilities: Capabilities,
