@@ -109,7 +109,7 @@ impl Harness for DynamoHarness {
         let faults = TransportFaults::default();
         let transport = faults.transport();
         let builder = DynamoDb::builder(config.clone()).environment(clock.environment());
-        let backend = Arc::new(builder.http_client(transport.clone()).create().await?);
+        let backend = Arc::new(builder.http_client(transport.client.clone()).create().await?);
         transport.opened();
         Ok(Box::new(Store {
             config,
@@ -153,7 +153,7 @@ impl Store {
     async fn connect(&self) -> Result<Arc<dyn Backend>> {
         let transport = self.faults.transport();
         let builder = DynamoDb::builder(self.config.clone()).environment(self.clock.environment());
-        let backend = builder.http_client(transport.clone()).connect().await?;
+        let backend = builder.http_client(transport.client.clone()).connect().await?;
         transport.opened();
         Ok(Arc::new(backend))
     }

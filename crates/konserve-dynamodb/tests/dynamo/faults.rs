@@ -1,6 +1,8 @@
 //! What errors mean: kinds by code, certain and unknown outcomes, and nothing secret in any text.
 
 use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -11,6 +13,8 @@ use konserve_core::backend::{
 };
 use konserve_core::{Error, ErrorKind, Outcome};
 use konserve_dynamodb::{DynamoConfig, DynamoDb};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::support::{Engine, Reply, at, check_kind, document, item, put, rev};
 
@@ -273,7 +277,7 @@ async fn a_dead_endpoint_is_unavailable_and_what_was_never_sent_was_not_applied(
 async fn no_answer_in_time_is_unavailable_for_reads_and_unknown_for_mutations() {
     let engine = Engine::start().await;
     DynamoDb::create(engine.config("table")).await.expect("creates");
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let silent = listener.local_addr().expect("an address");
     let accepting = tokio::spawn(async move {
         let mut open = Vec::new();
@@ -306,6 +310,44 @@ async fn no_answer_in_time_is_unavailable_for_reads_and_unknown_for_mutations() 
     // Well below the default of one attempt, and generous to a busy machine.
     assert!(started.elapsed() < Duration::from_secs(15));
     accepting.abort();
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_unavailable_for_reads_and_unknown_for_mutations() {
+    let engine = Engine::start().await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
+    let heard = [
+        String::new(),
+        head[..20].to_owned(),
+        head.to_owned(),
+        format!("{head}{{\"Item\":"),
+        // Without the rest that was announced, this would be an answer.
+        format!("{head}{{}}"),
+    ];
+    for heard in heard {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut config = engine.config("table");
+        config.endpoint = Some(format!("http://{}", listener.local_addr().expect("an address")));
+        config.managed_table = true;
+        let requests = Arc::new(AtomicU64::new(0));
+        let (sent, asked) = (heard.clone(), Arc::clone(&requests));
+        let answering = tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let mut request = vec![0; 1 << 16];
+                if socket.read(&mut request).await.is_ok_and(|bytes| bytes > 0) {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+                drop(socket.write_all(sent.as_bytes()).await);
+            }
+        });
+        check_kind(DynamoDb::exists(config.clone()).await, Unavailable);
+        assert_eq!(requests.swap(0, Ordering::Relaxed), 4, "a read is repeated: {heard:?}");
+        let error = check_kind(DynamoDb::create(config).await, UnknownOutcome);
+        assert_eq!(error.outcome(), Outcome::Unknown, "{heard:?}: {error:?}");
+        let read_and_written = requests.load(Ordering::Relaxed);
+        assert!(read_and_written >= 1, "{heard:?}");
+        answering.abort();
+    }
 }
 
 #[derive(Debug)]

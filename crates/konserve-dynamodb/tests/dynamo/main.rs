@@ -2,9 +2,11 @@
 //! life, limits, answers in parts, and what errors mean.
 
 mod conditions;
+mod disturbed;
 mod engine;
 mod faults;
 mod lifecycle;
 mod limits;
 mod requests;
 mod support;
+mod transport;
