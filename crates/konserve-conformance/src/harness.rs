@@ -18,6 +18,17 @@ pub trait Harness: Send + Sync + 'static {
     /// What the engine, as it is set up here, is called in reports: `memory`, `dynamodb`.
     fn name(&self) -> String;
 
+    /// What stands behind the engine, with its version, for reports: `dynoxide-rs 3.2.0`.
+    fn version(&self) -> Option<String> {
+        None
+    }
+
+    /// The environment variables that decide what is tested: which endpoint, which file. Those that are set are part of
+    /// reports, and of the command that repeats a failed trial; so no secrets.
+    fn settings(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// What the engine is expected to declare. Compared with what it does declare; decides which trials apply.
     fn capabilities(&self) -> Capabilities;
 

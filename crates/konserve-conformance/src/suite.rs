@@ -2,31 +2,36 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use konserve_core::{Entropy, SystemEntropy};
+use konserve_core::{Clock, Entropy, SystemClock, SystemEntropy};
 use libtest_mimic::{Arguments, Completion, Failed};
 use tokio::runtime::Runtime;
 
-use crate::Harness;
 use crate::arena::Arena;
-use crate::trial::{self, Trial};
+use crate::trial::{self, Entry, Trial};
+use crate::{Finding, Harness, Package, Recorder, Report, TrialReport, reproduce};
 
 /// A number that everything random in a run follows from.
-const SEED: &str = "KONSERVE_CONFORMANCE_SEED";
+pub(crate) const SEED: &str = "KONSERVE_CONFORMANCE_SEED";
 /// For how many seeds, this one and those after it, the trials that follow from the seed are run.
 const THOROUGH: &str = "KONSERVE_CONFORMANCE_THOROUGH";
 /// `1` lists the trials as ignored where the environment is missing.
 const ALLOW_MISSING: &str = "KONSERVE_CONFORMANCE_ALLOW_MISSING";
 
+/// The folder that reports are written into.
+const REPORT: &str = "KONSERVE_CONFORMANCE_REPORT";
+
 /// Runs the suite on an engine: the whole `main` of its test target.
 ///
 /// Takes the arguments of the standard test runner (a filter, `--list`, `--exact`, `--skip`, `--test-threads`).
 /// `KONSERVE_CONFORMANCE_SEED` repeats what was random in an earlier run; with `KONSERVE_CONFORMANCE_THOROUGH=100` the
-/// trials that follow from the seed are run for 100 seeds, beginning with that one.
+/// trials that follow from the seed are run for 100 seeds, beginning with that one. `KONSERVE_CONFORMANCE_REPORT` names a
+/// folder that a [`Report`] is written into, relative to that of the package.
 pub fn run(harness: impl Harness) -> ExitCode {
     run_all([Suite::new(harness)])
 }
@@ -34,8 +39,35 @@ pub fn run(harness: impl Harness) -> ExitCode {
 /// Runs several suites as one program, for an engine that can be set up in several ways.
 pub fn run_all(suites: impl IntoIterator<Item = Suite>) -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = suites.into_iter().flat_map(Suite::trials).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let (mut trials, mut recorders) = (Vec::new(), Vec::new());
+    let mut names = HashSet::new();
+    for suite in suites {
+        let name = suite.harness.name();
+        if !names.insert(name.clone()) {
+            let failed = || {
+                Err(Failed::from(
+                    "two suites have this name: their reports would be the same file",
+                ))
+            };
+            trials.push(libtest_mimic::Trial::test("suite.name", failed).with_kind(name));
+        }
+        let (more, recorder) = suite.record();
+        trials.extend(more);
+        recorders.push(recorder);
+    }
+    let code = libtest_mimic::run(&arguments, trials).exit_code();
+    let Some(folder) = env::var_os(REPORT).filter(|folder| !folder.is_empty() && !arguments.list) else {
+        return code;
+    };
+    // What was not asked for at all leaves an earlier report alone.
+    let reports = recorders.iter().map(Recorder::report);
+    for report in reports.filter(|report| !report.trials.is_empty()) {
+        if let Err(error) = report.write(Path::new(&folder)) {
+            eprintln!("the report on {} cannot be written: {error}", report.engine);
+            return ExitCode::FAILURE;
+        }
+    }
+    code
 }
 
 /// The trials for one engine.
@@ -110,31 +142,57 @@ impl Suite {
     /// The trials, for any runner that knows `libtest-mimic`. Their kind is the name of the engine.
     #[must_use]
     pub fn trials(self) -> Vec<libtest_mimic::Trial> {
-        let name = self.harness.name();
+        self.record().0
+    }
+
+    /// The trials, and what takes down what comes out of them.
+    ///
+    /// ```no_run
+    /// # use konserve_conformance::{Harness, Suite};
+    /// # fn run(harness: impl Harness) -> std::io::Result<()> {
+    /// let (trials, recorder) = Suite::new(harness).record();
+    /// let conclusion = libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials);
+    /// recorder.report().write("reports".as_ref())?;
+    /// conclusion.exit()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn record(self) -> (Vec<libtest_mimic::Trial>, Recorder) {
+        let recorder = Recorder::new(self.head());
+        let desk = Desk {
+            kind: self.harness.name(),
+            recorder: recorder.clone(),
+        };
         let missing = self.harness.environment().err().map(|missing| missing.to_string());
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => Arc::new(runtime),
-            Err(error) => return vec![failing(&name, "suite.runtime", format!("no runtime: {error}"))],
+            Err(error) => {
+                return (
+                    vec![desk.failing("suite.runtime", format!("no runtime: {error}"))],
+                    recorder,
+                );
+            }
         };
         let all = trial::all();
-        let mut trials = self.wrong_deviations(&all);
+        let mut trials = self.wrong_deviations(&desk, &all);
         if !self.wrong.is_empty() {
-            trials.push(failing(&name, "suite.settings", self.wrong.join(", ")));
+            trials.push(desk.failing("suite.settings", self.wrong.join(", ")));
         }
         if let Some(missing) = missing.as_ref().filter(|_| !self.allow_missing) {
-            trials.push(failing(&name, "suite.environment", format!("missing: {missing}")));
+            trials.push(desk.failing("suite.environment", format!("missing: {missing}")));
         }
         for trial in all {
             let without = trial.entry.without;
             if without.is_some_and(|capability| capability.is_declared(&*self.harness)) {
                 continue;
             }
-            trials.push(match &missing {
-                Some(missing) => ignored(&name, &trial.entry.id, format!("missing: {missing}")),
-                None => self.trial(trial, &runtime),
+            let missing = missing.as_ref().map(|missing| format!("missing: {missing}"));
+            trials.push(match missing.or_else(|| inapplicable(&*self.harness, &trial)) {
+                Some(reason) => desk.trial(trial.entry, move || Finding::Ignored { reason }),
+                None => self.trial(&desk, trial, &runtime),
             });
         }
-        trials
+        (trials, recorder)
     }
 
     /// Runs one trial and tells what came out; `None` when there is none of this id, or when it is one for engines that
@@ -156,36 +214,61 @@ impl Suite {
         })
     }
 
-    fn trial(&self, trial: Trial, runtime: &Arc<Runtime>) -> libtest_mimic::Trial {
-        let id = trial.entry.id.clone();
-        let name = self.harness.name();
-        if let Some(reason) = inapplicable(&*self.harness, &trial) {
-            return ignored(&name, &id, reason);
+    /// The report before anything has run.
+    fn head(&self) -> Report {
+        let package = env::var("CARGO_PKG_NAME").ok().zip(env::var("CARGO_PKG_VERSION").ok());
+        Report {
+            format: Report::FORMAT,
+            engine: self.harness.name(),
+            version: self.harness.version(),
+            package: package.map(|(name, version)| Package { name, version }),
+            suite: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: self.seed,
+            seeds: self.seeds,
+            capabilities: self.harness.capabilities().into(),
+            clock: self.harness.has_clock(),
+            faults: self.harness.has_faults(),
+            settings: reproduce::settings(&*self.harness).into_iter().collect(),
+            left_out: 0,
+            milliseconds: 0,
+            trials: Vec::new(),
         }
+    }
+
+    fn trial(&self, desk: &Desk, trial: Trial, runtime: &Arc<Runtime>) -> libtest_mimic::Trial {
+        let id = trial.entry.id.clone();
         let deviation = self.harness.deviations().into_iter().find(|known| known.trial == id);
         let (harness, runtime) = (Arc::clone(&self.harness), Arc::clone(runtime));
-        let (seed, seeds) = (self.seed, self.seeds);
-        let clauses = trial.entry.clauses.join(", ");
-        let command = format!("{} --exact {id}", command());
-        let run = move || {
-            let outcome = runtime.block_on(perform(&harness, &trial, seed, seeds));
+        let (first, seeds) = (self.seed, self.seeds);
+        desk.trial(trial.entry.clone(), move || {
+            let performed = AssertUnwindSafe(|| runtime.block_on(perform(&harness, &trial, first, seeds)));
+            let performed = catch_unwind(performed);
+            let outcome = performed.unwrap_or_else(|panic| Err((first, format!("a panic: {}", text_of(&*panic)))));
+            let command = |seed| Some(reproduce::command(&*harness, &id, seed));
             match (outcome, deviation) {
-                (Ok(()), None) => Ok(()),
-                (Err(_), Some(_)) => Ok(()),
-                (Ok(()), Some(deviation)) => Err(Failed::from(format!(
-                    "passes, though it is declared as a known deviation ({}, {})",
-                    deviation.reason, deviation.link
-                ))),
-                (Err((seed, failure)), None) => Err(Failed::from(format!(
-                    "{failure}\n  clauses {clauses} of docs/contract.md\n  reproduce with: {SEED}={seed} {command}"
-                ))),
+                (Ok(()), None) => Finding::Passed,
+                (Err((_, message)), Some(known)) => Finding::Deviation {
+                    reason: known.reason.to_owned(),
+                    link: known.link.to_owned(),
+                    message,
+                },
+                (Ok(()), Some(known)) => Finding::Failed {
+                    message: format!(
+                        "passes, though it is declared as a known deviation ({}, {})",
+                        known.reason, known.link
+                    ),
+                    command: command(first),
+                },
+                (Err((seed, message)), None) => Finding::Failed {
+                    message,
+                    command: command(seed),
+                },
             }
-        };
-        libtest_mimic::Trial::test(id, run).with_kind(name)
+        })
     }
 
     /// Deviations that name no trial are mistakes.
-    fn wrong_deviations(&self, all: &[Trial]) -> Vec<libtest_mimic::Trial> {
+    fn wrong_deviations(&self, desk: &Desk, all: &[Trial]) -> Vec<libtest_mimic::Trial> {
         let ids: HashSet<&str> = all.iter().map(|trial| trial.entry.id.as_str()).collect();
         let deviations = self.harness.deviations().into_iter();
         deviations
@@ -195,9 +278,72 @@ impl Suite {
                     "a known deviation names the trial {:?}, which there is not",
                     deviation.trial
                 );
-                failing(&self.harness.name(), "suite.deviations", message)
+                desk.failing("suite.deviations", message)
             })
             .collect()
+    }
+}
+
+/// Where trials become trials of the runner, and what comes out of them is taken down.
+struct Desk {
+    kind: String,
+    recorder: Recorder,
+}
+
+impl Desk {
+    fn trial(&self, entry: Entry, run: impl FnOnce() -> Finding + Send + 'static) -> libtest_mimic::Trial {
+        let (recorder, place) = (self.recorder.clone(), self.recorder.plan());
+        let id = entry.id.clone();
+        let perform = move || {
+            let started = SystemClock.uptime();
+            let finding = run();
+            let completion = completion(&finding, &entry);
+            recorder.add(place, taken_down(entry, finding), started, SystemClock.uptime());
+            completion
+        };
+        libtest_mimic::Trial::ignorable_test(id, perform).with_kind(&self.kind)
+    }
+
+    /// A trial of the run itself.
+    fn failing(&self, id: &str, message: String) -> libtest_mimic::Trial {
+        let entry = Entry {
+            id: id.to_owned(),
+            clauses: &[],
+            needs: Vec::new(),
+            without: None,
+            seeded: false,
+        };
+        self.trial(entry, move || Finding::Failed { message, command: None })
+    }
+}
+
+fn taken_down(entry: Entry, finding: Finding) -> TrialReport {
+    TrialReport {
+        id: entry.id,
+        clauses: entry.clauses.iter().map(|&clause| clause.to_owned()).collect(),
+        needs: entry.needs.iter().map(ToString::to_string).collect(),
+        without: entry.without.map(|capability| capability.to_string()),
+        seeded: entry.seeded,
+        milliseconds: 0,
+        finding,
+    }
+}
+
+/// What the runner is told.
+fn completion(finding: &Finding, entry: &Entry) -> Result<Completion, Failed> {
+    match finding {
+        Finding::Passed | Finding::Deviation { .. } => Ok(Completion::Completed),
+        Finding::Ignored { reason } => Ok(Completion::ignored_with(reason)),
+        Finding::Failed { message, command } => {
+            let mut text = message.clone();
+            if !entry.clauses.is_empty() {
+                text.push_str(&format!("\n  clauses {} of docs/contract.md", entry.clauses.join(", ")));
+            }
+            if let Some(command) = command {
+                text.push_str(&format!("\n  reproduce with: {command}"));
+            }
+            Err(Failed::from(text))
+        }
     }
 }
 
@@ -240,25 +386,4 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
-}
-
-fn ignored(kind: &str, id: &str, reason: String) -> libtest_mimic::Trial {
-    libtest_mimic::Trial::ignorable_test(id, move || Ok(Completion::ignored_with(&reason))).with_kind(kind)
-}
-
-fn failing(kind: &str, id: &str, message: String) -> libtest_mimic::Trial {
-    libtest_mimic::Trial::test(id, move || Err(Failed::from(&message))).with_kind(kind)
-}
-
-/// The command that runs this test target, as far as it can be told from inside.
-fn command() -> String {
-    let package = env::var("CARGO_PKG_NAME").ok();
-    let file = env::current_exe().ok();
-    let stem = file.as_ref().and_then(|file| file.file_stem()?.to_str());
-    // Cargo adds a dash and sixteen hexadecimal digits to the name of the target.
-    let target = stem.and_then(|stem| stem.rsplit_once('-')).map(|(target, _)| target);
-    match (package, target) {
-        (Some(package), Some(target)) => format!("cargo test -p {package} --test {target} --"),
-        _ => file.map_or_else(|| "<test>".to_owned(), |file| file.display().to_string()),
-    }
 }
