@@ -15,14 +15,15 @@ Usage: cargo xtask <command> [--help]
 Commands:
   test          All tests, doc tests and examples; runs the quickstarts on both engines
   test-dynamo   Conformance, tests and scenarios of the DynamoDB engine alone
-  conformance   The conformance suite on one engine or on all
+  conformance   The conformance suite on one engine or on all, and a report
   bench         The benchmarks, and a table of what ours costs beside the same thing by hand
   ci            Everything that must hold before a change is accepted
 ";
 
 const TEST_HELP: &str = "\
 All tests of the workspace with all features, doc tests and the code in README.md and ARCHITECTURE.md included; then
-both quickstarts on memory and on DynamoDB. The DynamoDB engine is embedded: nothing has to be installed or started.
+both quickstarts on memory and on DynamoDB. The DynamoDB engine is embedded: nothing has to be installed or started. In
+the end docs/conformance.md is compared with what the conformance suite found.
 
 Usage: cargo xtask test
 ";
@@ -40,9 +41,17 @@ Options:
 ";
 
 const CONFORMANCE_HELP: &str = "\
-The conformance suite on one engine or on all.
+The conformance suite on one engine or on all. Leaves a report of every trial in `target/conformance/`: `report.md` for
+people, `report.json` for programs; also when trials failed.
 
-Usage: cargo xtask conformance [memory|dynamodb|directory]
+Usage: cargo xtask conformance [memory|adversarial|dynamodb|directory] [options]
+
+Options:
+  --thorough [N]   Run the trials that follow from a seed for N seeds; without a number for 20
+  --seed S         Begin with this seed instead of a random one
+  --endpoint URL   dynamodb against this endpoint, with credentials from the default chain
+  --aws            dynamodb against Amazon's own, as with `test-dynamo`. This costs money: little
+  --bless          Write what was found on all engines to docs/conformance.md
 ";
 
 const BENCH_HELP: &str = "\
@@ -70,7 +79,7 @@ pub(crate) enum Task {
     Help(&'static str),
     Test,
     TestDynamo(DynamoOptions),
-    Conformance(Option<Engine>),
+    Conformance(ConformanceOptions),
     Bench {
         filter: Option<String>,
     },
@@ -87,20 +96,38 @@ pub(crate) struct DynamoOptions {
     pub(crate) filter: Option<String>,
 }
 
+/// What the conformance suite is run on, how, and what for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ConformanceOptions {
+    /// All, if none.
+    pub(crate) engine: Option<Engine>,
+    /// For how many seeds.
+    pub(crate) thorough: Option<u64>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) aws: bool,
+    pub(crate) bless: bool,
+}
+
+/// For how many seeds `--thorough` without a number is.
+const THOROUGH: u64 = 20;
+
 /// The engines of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     Memory,
+    Adversarial,
     DynamoDb,
     Directory,
 }
 
 impl Engine {
-    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::DynamoDb, Self::Directory];
+    pub(crate) const ALL: [Self; 4] = [Self::Memory, Self::Adversarial, Self::DynamoDb, Self::Directory];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Adversarial => "adversarial",
             Self::DynamoDb => "dynamodb",
             Self::Directory => "directory",
         }
@@ -157,7 +184,7 @@ fn parse_all(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
     let (mut task, help) = match command.as_str() {
         "test" => (Task::Test, TEST_HELP),
         "test-dynamo" => (Task::TestDynamo(DynamoOptions::default()), TEST_DYNAMO_HELP),
-        "conformance" => (Task::Conformance(None), CONFORMANCE_HELP),
+        "conformance" => (Task::Conformance(ConformanceOptions::default()), CONFORMANCE_HELP),
         "bench" => (Task::Bench { filter: None }, BENCH_HELP),
         "ci" => (Task::Ci { step: None }, CI_HELP),
         _ => return Err(format!("no command `{command}`").into()),
@@ -172,11 +199,17 @@ fn parse_all(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             {
                 *filter = Some(given.string()?);
             }
-            (Task::Conformance(engine), Value(given)) if engine.is_none() => {
+            (Task::Conformance(options), Value(given)) if options.engine.is_none() => {
                 let given = given.string()?;
                 let named = Engine::ALL.into_iter().find(|engine| engine.name() == given);
-                *engine = Some(named.ok_or_else(|| format!("no engine `{given}`: memory, dynamodb or directory"))?);
+                let known = "memory, adversarial, dynamodb or directory";
+                options.engine = Some(named.ok_or_else(|| format!("no engine `{given}`: {known}"))?);
             }
+            (Task::Conformance(options), Long("thorough")) => options.thorough = Some(thorough(parser)?),
+            (Task::Conformance(options), Long("seed")) => options.seed = Some(parser.value()?.parse()?),
+            (Task::Conformance(options), Long("endpoint")) => options.endpoint = Some(parser.value()?.string()?),
+            (Task::Conformance(options), Long("aws")) => options.aws = true,
+            (Task::Conformance(options), Long("bless")) => options.bless = true,
             (Task::Ci { step }, Value(given)) if step.is_none() => {
                 let given = given.string()?;
                 let named = Step::ALL.into_iter().find(|step| step.name() == given);
@@ -185,11 +218,38 @@ fn parse_all(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             (_, other) => return Err(other.unexpected()),
         }
     }
-    match &task {
-        Task::TestDynamo(options) if options.aws && options.endpoint.is_some() => {
-            Err("--aws and --endpoint exclude each other".into())
+    consistent(&task)?;
+    Ok(task)
+}
+
+/// The number behind `--thorough`, if there is one. What is no number is the next argument.
+fn thorough(parser: &mut lexopt::Parser) -> Result<u64, lexopt::Error> {
+    if let Some(given) = parser.optional_value() {
+        return given.parse();
+    }
+    let is_number = |arg: &std::ffi::OsStr| arg.to_str().is_some_and(|arg| arg.parse::<u64>().is_ok());
+    let next = parser.try_raw_args().and_then(|mut raw| raw.next_if(is_number));
+    next.map_or(Ok(THOROUGH), |given| given.parse())
+}
+
+fn consistent(task: &Task) -> Result<(), &'static str> {
+    let (endpoint, aws) = match task {
+        Task::TestDynamo(options) => (&options.endpoint, options.aws),
+        Task::Conformance(options) => {
+            let elsewhere = options.endpoint.is_some() || options.aws;
+            if elsewhere && options.engine != Some(Engine::DynamoDb) {
+                return Err("--endpoint and --aws are for `dynamodb`");
+            }
+            if options.bless && options.engine.is_some() {
+                return Err("--bless is for all engines together");
+            }
+            (&options.endpoint, options.aws)
         }
-        _ => Ok(task),
+        _ => return Ok(()),
+    };
+    match aws && endpoint.is_some() {
+        true => Err("--aws and --endpoint exclude each other"),
+        false => Ok(()),
     }
 }
 
@@ -228,8 +288,52 @@ mod tests {
                 ..Default::default()
             })),
         );
-        check("conformance", Ok(Task::Conformance(None)));
-        check("conformance directory", Ok(Task::Conformance(Some(Engine::Directory))));
+        let conformance = |options| Ok(Task::Conformance(options));
+        check("conformance", conformance(ConformanceOptions::default()));
+        check("conformance --help", Ok(Task::Help(CONFORMANCE_HELP)));
+        for line in [
+            "conformance directory --thorough 100 --seed 7",
+            "conformance --seed=7 --thorough=100 directory",
+            "conformance --thorough 100 directory --seed 7",
+        ] {
+            check(
+                line,
+                conformance(ConformanceOptions {
+                    engine: Some(Engine::Directory),
+                    thorough: Some(100),
+                    seed: Some(7),
+                    ..Default::default()
+                }),
+            );
+        }
+        for line in [
+            "conformance adversarial --thorough",
+            "conformance --thorough adversarial",
+        ] {
+            check(
+                line,
+                conformance(ConformanceOptions {
+                    engine: Some(Engine::Adversarial),
+                    thorough: Some(20),
+                    ..Default::default()
+                }),
+            );
+        }
+        check(
+            "conformance dynamodb --endpoint http://localhost:8000",
+            conformance(ConformanceOptions {
+                engine: Some(Engine::DynamoDb),
+                endpoint: Some("http://localhost:8000".into()),
+                ..Default::default()
+            }),
+        );
+        check(
+            "conformance --bless",
+            conformance(ConformanceOptions {
+                bless: true,
+                ..Default::default()
+            }),
+        );
         check(
             "bench memory",
             Ok(Task::Bench {
@@ -253,8 +357,19 @@ mod tests {
         check("test --fast", Err("invalid option '--fast'"));
         check(
             "conformance postgres",
-            Err("no engine `postgres`: memory, dynamodb or directory"),
+            Err("no engine `postgres`: memory, adversarial, dynamodb or directory"),
         );
+        check(
+            "conformance memory --aws",
+            Err("--endpoint and --aws are for `dynamodb`"),
+        );
+        check(
+            "conformance dynamodb --aws --endpoint http://x",
+            Err("--aws and --endpoint exclude each other"),
+        );
+        check("conformance memory --bless", Err("--bless is for all engines together"));
+        check("conformance memory directory", Err("unexpected argument \"directory\""));
+        check("conformance --seed", Err("missing argument for option '--seed'"));
         check(
             "test-dynamo --endpoint",
             Err("missing argument for option '--endpoint'"),

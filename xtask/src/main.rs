@@ -6,8 +6,11 @@ mod args;
 mod bench;
 mod cargo;
 mod ci;
+mod conformance;
 mod house;
 mod licences;
+mod markdown;
+mod report;
 mod suites;
 
 use std::process::ExitCode;
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
         }
         Task::Test => suites::everything(),
         Task::TestDynamo(options) => suites::dynamo(&options),
-        Task::Conformance(engine) => suites::conformance(engine),
+        Task::Conformance(options) => conformance::run(&options),
         Task::Bench { filter } => bench::run(filter.as_deref()),
         Task::Ci { step } => ci::run(step),
     };

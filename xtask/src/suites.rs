@@ -1,8 +1,9 @@
 //! The commands that run tests.
 
 use crate::Failure;
-use crate::args::{DynamoOptions, Engine};
+use crate::args::DynamoOptions;
 use crate::cargo::Cargo;
+use crate::conformance::Folder;
 
 /// The selection that every step of CI shares: other features would build the AWS SDK again.
 pub(crate) const EVERYTHING: &str = "--workspace --all-features --locked";
@@ -22,24 +23,19 @@ const COMPLETE: &str = "walkthrough complete: ";
 pub(crate) fn everything() -> Result<(), Failure> {
     // Compiles the examples as well. What the README and the architecture say in Rust runs as doc tests of
     // `konserve-tests`.
-    Cargo::new("test").args(EVERYTHING).run()?;
+    let reports = Folder::of_tests()?;
+    reports.given_to(Cargo::new("test").args(EVERYTHING)).run()?;
     for (example, engine) in QUICKSTARTS {
         quickstart(example, engine)?;
     }
-    Ok(())
+    reports.compare()
 }
 
 /// `cargo xtask test-dynamo`
 pub(crate) fn dynamo(options: &DynamoOptions) -> Result<(), Failure> {
     // Without doc tests: those of `konserve-tests` are the documents of the workspace.
-    let mut cargo =
-        Cargo::new("test --package konserve-dynamodb --package konserve-tests --all-features --locked --tests");
-    if let Some(endpoint) = &options.endpoint {
-        cargo = cargo.env("KONSERVE_DYNAMODB_ENDPOINT", endpoint);
-    }
-    if options.aws {
-        cargo = cargo.env("KONSERVE_DYNAMODB_AWS", "1");
-    }
+    let cargo = Cargo::new("test --package konserve-dynamodb --package konserve-tests --all-features --locked --tests");
+    let cargo = against(cargo, options.endpoint.as_deref(), options.aws);
     match &options.filter {
         None => cargo.run(),
         Some(filter) => match passed(&cargo.arg("--").arg(filter).run_and_read()?) {
@@ -49,25 +45,15 @@ pub(crate) fn dynamo(options: &DynamoOptions) -> Result<(), Failure> {
     }
 }
 
-/// `cargo xtask conformance`
-pub(crate) fn conformance(engine: Option<Engine>) -> Result<(), Failure> {
-    // Together with `konserve-tests`, which has no such test: the selections are built of the same artefacts that way.
-    let mut cargo = Cargo::new("test --package konserve-tests --all-features --locked");
-    for engine in engine.map_or(Engine::ALL.to_vec(), |engine| vec![engine]) {
-        let (package, test) = suite(engine);
-        cargo = cargo.args(&format!("--package {package} --test {test}"));
+/// Lets the tests of the DynamoDB engine use this endpoint, or Amazon's own service.
+pub(crate) fn against(mut cargo: Cargo, endpoint: Option<&str>, aws: bool) -> Cargo {
+    if let Some(endpoint) = endpoint {
+        cargo = cargo.env("KONSERVE_DYNAMODB_ENDPOINT", endpoint);
     }
-    cargo.run()
-}
-
-/// The package and the test that run the suite on an engine.
-fn suite(engine: Engine) -> (&'static str, &'static str) {
-    match engine {
-        Engine::Memory => ("konserve-memory", "conformance"),
-        Engine::DynamoDb => ("konserve-dynamodb", "conformance"),
-        // The example of an engine.
-        Engine::Directory => ("konserve-conformance", "directory"),
+    if aws {
+        cargo = cargo.env("KONSERVE_DYNAMODB_AWS", "1");
     }
+    cargo
 }
 
 /// Runs a walkthrough and believes its last line, not its exit status alone.
