@@ -28,6 +28,9 @@ use crate::transport::TransportFaults;
 /// Of the same length for every trial, so that the capabilities are.
 const LONGEST_NAMESPACE: usize = "trial-000000".len();
 
+/// What the embedded engine is called in reports.
+const EMBEDDED: &str = "dynamodb";
+
 fn main() -> ExitCode {
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
@@ -74,8 +77,15 @@ fn target(runtime: &Runtime) -> (&'static str, DynamoConfig) {
             ("dynamodb-endpoint", config)
         }
         None if is_aws => ("dynamodb-aws", DynamoConfig::new(table)),
-        None => ("dynamodb", runtime.block_on(Engine::start()).config(&table)),
+        None => (EMBEDDED, runtime.block_on(Engine::start()).config(&table)),
     }
+}
+
+/// The embedded engine, in the version that this workspace is locked to.
+fn embedded_version() -> Option<String> {
+    let (_, rest) = include_str!("../../../Cargo.lock").split_once("name = \"dynoxide-rs\"\nversion = \"")?;
+    let (version, _) = rest.split_once('"')?;
+    Some(format!("dynoxide-rs {version}"))
 }
 
 struct DynamoHarness {
@@ -88,6 +98,17 @@ struct DynamoHarness {
 impl Harness for DynamoHarness {
     fn name(&self) -> String {
         self.name.to_owned()
+    }
+
+    fn version(&self) -> Option<String> {
+        embedded_version().filter(|_| self.name == EMBEDDED)
+    }
+
+    fn settings(&self) -> Vec<&'static str> {
+        match self.name {
+            EMBEDDED => Vec::new(),
+            _ => vec!["KONSERVE_DYNAMODB_ENDPOINT", "KONSERVE_DYNAMODB_AWS", "AWS_REGION"],
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
