@@ -1,5 +1,6 @@
 //! The command that runs the conformance suite, what it leaves behind, and the page that is kept current.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,9 +23,13 @@ pub(crate) fn run(options: &ConformanceOptions) -> Result<(), Failure> {
     // Together with `konserve-tests`, which has no such test: the selections are built of the same artefacts that way.
     // A failure in one engine does not keep the others from being tested.
     let mut cargo = Cargo::new("test --package konserve-tests --all-features --locked --no-fail-fast");
-    for engine in options.engine.map_or(Engine::ALL.to_vec(), |engine| vec![engine]) {
-        let (package, test) = suite(engine);
-        cargo = cargo.args(&format!("--package {package} --test {test}"));
+    let engines = options.engine.map_or(Engine::ALL.to_vec(), |engine| vec![engine]);
+    let (packages, tests): (BTreeSet<_>, BTreeSet<_>) = engines.into_iter().map(suite).unzip();
+    for package in packages {
+        cargo = cargo.args("--package").arg(package);
+    }
+    for test in tests {
+        cargo = cargo.args("--test").arg(test);
     }
     if let Some(seeds) = options.thorough {
         cargo = cargo.env("KONSERVE_CONFORMANCE_THOROUGH", seeds.to_string());
@@ -111,7 +116,10 @@ fn incomparable(reports: &[Report]) -> Option<String> {
         if let Some((name, value)) = report.settings.first() {
             return Some(format!("{engine} was run with {name}={value}"));
         }
-        (report.left_out > 0).then(|| format!("{engine} was run in part"))
+        if report.left_out > 0 {
+            return Some(format!("{engine} was run in part"));
+        }
+        (report.count().failed > 0).then(|| format!("{engine} has failed"))
     });
     reasons.min()
 }
@@ -172,6 +180,8 @@ mod tests {
     fn only_whole_runs_of_the_usual_engines_are_compared() {
         let mut report = example("mine", &[("a.1", "passed")]);
         assert_eq!(incomparable(std::slice::from_ref(&report)), None);
+        let failed = example("mine", &[("a.1", "failed")]);
+        assert!(incomparable(&[failed]).unwrap().contains("failed"));
         report.left_out = 1;
         assert!(incomparable(std::slice::from_ref(&report)).unwrap().contains("in part"));
         report.settings.push(("MINE".to_owned(), "yours".to_owned()));

@@ -28,10 +28,7 @@ pub(crate) fn promises(reports: &[Report]) -> String {
     text.push_str("\n## Engines\n\n");
     text.push_str(&engines(reports, &[]));
     text.push_str("\n## Trials by group\n\n");
-    _ = writeln!(
-        text,
-        "{LEGEND}. `store`, and whatever is not about single calls of an engine, is tested through documents.\n"
-    );
+    _ = writeln!(text, "{LEGEND}.\n");
     text.push_str(&groups(reports));
     text.push_str(&exceptions(reports));
     text.push_str(&not_applicable(reports));
@@ -63,15 +60,14 @@ pub(crate) fn full(reports: &[Report]) -> String {
     text.push_str(&groups(reports));
     for (name, ids) in grouped(reports) {
         _ = writeln!(text, "\n### {name}\n");
-        let head = ["trial", "clauses"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(names(reports));
+        let head = ["trial", "needs", "clauses"].map(str::to_owned);
+        let head = head.into_iter().chain(names(reports));
         let rows = ids.iter().map(|id| {
-            let clauses = reports.iter().find_map(|report| report.trial(id));
-            let clauses = clauses.map(|trial| trial.clauses.join(" ")).unwrap_or_default();
+            let trial = reports.iter().find_map(|report| report.trial(id));
+            let needs = trial.map(|trial| trial.needs.join(", ")).unwrap_or_default();
+            let clauses = trial.map(|trial| trial.clauses.join(" ")).unwrap_or_default();
             let cells = pattern(reports, id).into_iter().map(str::to_owned);
-            [code(id), clauses].into_iter().chain(cells).collect()
+            [code(id), needs, clauses].into_iter().chain(cells).collect()
         });
         text.push_str(&table(head, rows));
     }
@@ -410,8 +406,8 @@ mod tests {
             "- `a.2` on one (B-1)",
             "    got 2 | 3",
             "  cargo test -p mine",
-            "| `a.1` | B-1 | ✓ |",
-            "| `a.2` | B-1 | ✗ |",
+            "| `a.1` | transactions, not strong reads | B-1 | ✓ |",
+            "| `a.2` | transactions, not strong reads | B-1 | ✗ |",
         ] {
             assert!(report.lines().any(|there| there == line), "{line}\n{report}");
         }

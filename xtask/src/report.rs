@@ -33,6 +33,8 @@ pub(crate) struct Report {
 #[derive(Debug, Clone)]
 pub(crate) struct Trial {
     pub(crate) id: String,
+    /// What the engine must be able to do, or must not.
+    pub(crate) needs: Vec<String>,
     pub(crate) clauses: Vec<String>,
     pub(crate) milliseconds: u64,
     pub(crate) finding: Finding,
@@ -124,10 +126,15 @@ impl Trial {
             },
             other => return Err(format!("has the unknown outcome `{other}`")),
         };
-        let clauses = value["clauses"].as_array().into_iter().flatten();
+        let texts = |name: &str| -> Vec<String> {
+            let list = value[name].as_array().into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let without = value["without"].as_str().map(|without| format!("not {without}"));
         Ok(Self {
             id: text_of(value, "id")?,
-            clauses: clauses.filter_map(Value::as_str).map(str::to_owned).collect(),
+            needs: texts("needs").into_iter().chain(without).collect(),
+            clauses: texts("clauses"),
             milliseconds: number(value, "milliseconds")?,
             finding,
         })
@@ -231,7 +238,7 @@ pub(crate) mod tests {
     pub(crate) fn example(engine: &str, trials: &[(&str, &str)]) -> Report {
         let trials = trials.iter().map(|(id, outcome)| {
             json!({
-                "id": id, "clauses": ["B-1"], "needs": [], "seeded": false, "milliseconds": 12, "outcome": outcome,
+                "id": id, "clauses": ["B-1"], "needs": ["transactions"], "without": "strong reads", "seeded": false, "milliseconds": 12, "outcome": outcome,
                 "reason": "because", "link": "https://example.com/1", "message": "expected 1,\n  got 2 | 3",
                 "command": "cargo test -p mine",
             })
