@@ -32,6 +32,7 @@ mod clock;
 mod failure;
 mod faults;
 mod harness;
+mod linear;
 mod report;
 mod reproduce;
 mod store;

@@ -1,0 +1,264 @@
+//! Documents under several keys that change together: what a store promises, as a sequential object.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use konserve_core::Revision;
+
+use super::checker::Model;
+use super::history::{End, History};
+
+/// Some keys of a store, all absent in the beginning; with one key, one register.
+///
+/// Every call stores a value of its own, so that readers tell which call they see.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    keys: usize,
+    /// Under which revision each value was stored, as far as anybody knows.
+    revisions: BTreeMap<ValueId, Revision>,
+    /// What revisions are called: their rank.
+    names: BTreeMap<Revision, usize>,
+}
+
+/// Which call stored a value. Not 0.
+pub(crate) type ValueId = u64;
+
+/// A value that nobody saw: it makes no difference which.
+const UNSEEN: ValueId = 0;
+
+/// A call. Keys are numbered from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DocumentsCall {
+    /// A strong read.
+    Get { key: usize },
+    /// `assoc` or `multi_assoc`.
+    Assoc {
+        keys: Vec<usize>,
+        value: ValueId,
+        only: Only,
+    },
+    /// `dissoc` or `multi_dissoc`.
+    Dissoc { keys: Vec<usize>, only: Only },
+}
+
+/// Under which condition a call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Only {
+    Always,
+    IfAbsent,
+    IfRevision(Revision),
+}
+
+/// The answer to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DocumentsAnswer {
+    Found(Option<(ValueId, Revision)>),
+    Stored(Revision),
+    /// For each key whether it was there.
+    Removed(Vec<bool>),
+    Conflict,
+}
+
+/// What is at a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Slot {
+    value: Option<ValueId>,
+    /// The highest revision that is known to have been stored.
+    highest: Option<Revision>,
+}
+
+impl Documents {
+    /// The model for a history.
+    ///
+    /// # Errors
+    ///
+    /// Says so when a value was stored under two revisions: then something was applied twice.
+    pub(crate) fn new(keys: usize, history: &History<DocumentsCall, DocumentsAnswer>) -> Result<Self, String> {
+        let mut revisions = BTreeMap::new();
+        for operation in history.operations() {
+            let seen = match (&operation.call, operation.end.answer()) {
+                (DocumentsCall::Assoc { value, .. }, Some(DocumentsAnswer::Stored(revision))) => (*value, *revision),
+                (_, Some(DocumentsAnswer::Found(Some(found)))) => *found,
+                _ => continue,
+            };
+            let known = *revisions.entry(seen.0).or_insert(seen.1);
+            if known != seen.1 {
+                return Err(format!(
+                    "value {} was stored under two revisions, {known} and {}: applied twice",
+                    seen.0, seen.1
+                ));
+            }
+        }
+        let mut all: BTreeSet<Revision> = revisions.values().copied().collect();
+        for operation in history
+            .operations()
+            .iter()
+            .filter(|operation| !matches!(operation.end, End::Failed))
+        {
+            match operation.call {
+                DocumentsCall::Assoc {
+                    only: Only::IfRevision(revision),
+                    ..
+                }
+                | DocumentsCall::Dissoc {
+                    only: Only::IfRevision(revision),
+                    ..
+                } => {
+                    all.insert(revision);
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            keys,
+            revisions,
+            names: all.into_iter().zip(1..).collect(),
+        })
+    }
+
+    fn name(&self, revision: Revision) -> String {
+        let name = self.names.get(&revision);
+        name.map_or_else(|| revision.to_string(), |name| format!("r{name}"))
+    }
+
+    fn admits(&self, only: Only, slot: Slot) -> bool {
+        match only {
+            Only::Always => true,
+            Only::IfAbsent => slot.value.is_none(),
+            Only::IfRevision(revision) => slot
+                .value
+                .is_some_and(|value| self.revisions.get(&value) == Some(&revision)),
+        }
+    }
+
+    fn tell_only(&self, only: Only) -> String {
+        match only {
+            Only::Always => String::new(),
+            Only::IfAbsent => " if absent".to_owned(),
+            Only::IfRevision(revision) => format!(" if {}", self.name(revision)),
+        }
+    }
+}
+
+impl Model for Documents {
+    type State = Vec<Slot>;
+    type Call = DocumentsCall;
+    type Answer = DocumentsAnswer;
+
+    fn initial(&self) -> Vec<Slot> {
+        let slot = Slot {
+            value: None,
+            highest: None,
+        };
+        vec![slot; self.keys]
+    }
+
+    fn step(&self, state: &Vec<Slot>, call: &DocumentsCall, answer: Option<&DocumentsAnswer>) -> Option<Vec<Slot>> {
+        let (keys, only) = match call {
+            DocumentsCall::Get { key } => {
+                let right = match answer {
+                    None => true,
+                    Some(DocumentsAnswer::Found(found)) => found.map(|found| found.0) == state[*key].value,
+                    Some(_) => false,
+                };
+                return right.then(|| state.clone());
+            }
+            DocumentsCall::Assoc { keys, only, .. } | DocumentsCall::Dissoc { keys, only } => (keys, *only),
+        };
+        let admitted = keys.iter().all(|key| self.admits(only, state[*key]));
+        if answer == Some(&DocumentsAnswer::Conflict) {
+            return (!admitted).then(|| state.clone());
+        }
+        if !admitted {
+            return None;
+        }
+        let mut next = state.clone();
+        match (call, answer) {
+            (DocumentsCall::Assoc { value, .. }, None | Some(DocumentsAnswer::Stored(_))) => {
+                let revision = self.revisions.get(value).copied();
+                for key in keys {
+                    let highest = state[*key].highest;
+                    if revision.is_some() && revision <= highest {
+                        return None;
+                    }
+                    next[*key] = Slot {
+                        value: Some(*value),
+                        highest: revision.or(highest),
+                    };
+                }
+            }
+            (DocumentsCall::Dissoc { .. }, answer) => {
+                if let Some(answer) = answer {
+                    let existed = keys.iter().map(|key| state[*key].value.is_some());
+                    if *answer != DocumentsAnswer::Removed(existed.collect()) {
+                        return None;
+                    }
+                }
+                keys.iter().for_each(|key| next[*key].value = None);
+            }
+            _ => return None,
+        }
+        Some(next)
+    }
+
+    /// Revisions only grow.
+    fn passed(&self, state: &Vec<Slot>, call: &DocumentsCall, answer: &DocumentsAnswer) -> bool {
+        match (call, answer) {
+            (DocumentsCall::Get { key }, DocumentsAnswer::Found(Some((_, revision)))) => {
+                state[*key].highest > Some(*revision)
+            }
+            (DocumentsCall::Assoc { keys, .. }, DocumentsAnswer::Stored(revision)) => {
+                keys.iter().any(|key| state[*key].highest >= Some(*revision))
+            }
+            _ => false,
+        }
+    }
+
+    /// Values that nobody saw are all alike. They may still be why a key was there, or a condition did not hold.
+    fn reduce(&self, open: &DocumentsCall) -> Option<DocumentsCall> {
+        match open {
+            DocumentsCall::Get { .. } => None,
+            DocumentsCall::Assoc { keys, value, only } if !self.revisions.contains_key(value) => {
+                Some(DocumentsCall::Assoc {
+                    keys: keys.clone(),
+                    value: UNSEEN,
+                    only: *only,
+                })
+            }
+            other => Some(other.clone()),
+        }
+    }
+
+    fn tell(&self, call: &DocumentsCall, answer: Option<&DocumentsAnswer>) -> String {
+        let call = match call {
+            DocumentsCall::Get { key } => format!("get {key}"),
+            DocumentsCall::Assoc { keys, value, only } => {
+                format!("assoc value {value} at {keys:?}{}", self.tell_only(*only))
+            }
+            DocumentsCall::Dissoc { keys, only } => format!("dissoc {keys:?}{}", self.tell_only(*only)),
+        };
+        let answer = match answer {
+            None => "unknown".to_owned(),
+            Some(DocumentsAnswer::Found(None)) => "absent".to_owned(),
+            Some(DocumentsAnswer::Found(Some((value, revision)))) => {
+                format!("value {value}, {}", self.name(*revision))
+            }
+            Some(DocumentsAnswer::Stored(revision)) => format!("stored as {}", self.name(*revision)),
+            Some(DocumentsAnswer::Removed(existed)) => format!("removed, existed: {existed:?}"),
+            Some(DocumentsAnswer::Conflict) => "conflict".to_owned(),
+        };
+        format!("{call} -> {answer}")
+    }
+
+    fn tell_state(&self, state: &Vec<Slot>) -> String {
+        let slots: Vec<_> = state
+            .iter()
+            .enumerate()
+            .map(|(key, slot)| match slot.value {
+                None => format!("{key}: absent"),
+                Some(UNSEEN) => format!("{key}: a value that nobody saw"),
+                Some(value) => format!("{key}: value {value}"),
+            })
+            .collect();
+        slots.join(", ")
+    }
+}

@@ -1,0 +1,203 @@
+//! Random histories: the verdict is that of a naive search, and comes soon.
+
+use super::super::checker::{WORK, check_within};
+use super::super::history::{End, Operation};
+use super::super::*;
+use super::worlds::{CounterWorld, Course, DocumentsWorld, ItemsWorld, LogWorld, World, history};
+use crate::arena::Random;
+
+/// Tries every order, and remembers nothing.
+fn naive<M: Model>(model: &M, history: &History<M::Call, M::Answer>) -> bool {
+    let operations = history.operations().iter();
+    let left: Vec<_> = operations
+        .filter(|operation| !matches!(operation.end, End::Failed))
+        .collect();
+    naive_from(model, &model.initial(), &left)
+}
+
+fn naive_from<M: Model>(model: &M, state: &M::State, left: &[&Operation<M::Call, M::Answer>]) -> bool {
+    let over = |operation: &Operation<M::Call, M::Answer>| match operation.end {
+        End::Returned { at, .. } => at,
+        End::Failed | End::Open => u64::MAX,
+    };
+    if left.iter().all(|operation| over(operation) == u64::MAX) {
+        return true;
+    }
+    left.iter().enumerate().any(|(index, operation)| {
+        let first = left.iter().all(|other| over(other) > operation.invoked);
+        let next = first
+            .then(|| model.step(state, &operation.call, operation.end.answer()))
+            .flatten();
+        next.is_some_and(|next| {
+            let mut left = left.to_vec();
+            left.remove(index);
+            naive_from(model, &next, &left)
+        })
+    })
+}
+
+/// A log, entry by entry.
+struct NaiveLog;
+
+impl Model for NaiveLog {
+    type State = Vec<u64>;
+    type Call = LogCall;
+    type Answer = LogAnswer;
+
+    fn initial(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn step(&self, state: &Vec<u64>, call: &LogCall, answer: Option<&LogAnswer>) -> Option<Vec<u64>> {
+        match (call, answer) {
+            (LogCall::Append(entries), answer) => {
+                let position = LogAnswer::Appended(state.len() as u64);
+                let right = answer.is_none_or(|answer| *answer == position);
+                right.then(|| [&state[..], entries].concat())
+            }
+            (LogCall::Read { last }, Some(answer)) => {
+                let skipped = last.map_or(0, |last| state.len().saturating_sub(last as usize));
+                let right = *answer == LogAnswer::Entries(state[skipped..].to_vec());
+                right.then(|| state.clone())
+            }
+            (LogCall::Read { .. }, None) => Some(state.clone()),
+        }
+    }
+
+    fn tell(&self, _: &LogCall, _: Option<&LogAnswer>) -> String {
+        String::new()
+    }
+
+    fn tell_state(&self, _: &Vec<u64>) -> String {
+        String::new()
+    }
+}
+
+/// Compares the verdicts on many small histories, good and bad. `judge` gives ours and the naive one.
+fn compare<W: World>(
+    world: impl Fn(&mut Random) -> W,
+    judge: impl Fn(&History<W::Call, W::Answer>) -> (Result<(), Finding>, bool),
+) where
+    History<W::Call, W::Answer>: std::fmt::Debug,
+{
+    const CASES: u64 = 4_000;
+    let (mut good, mut bad) = (0, 0);
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let course = Course {
+            tasks: 1 + random.below(4),
+            operations: 2 + random.below(6),
+            open: [0, 30, 60][random.below(3)],
+            distorted: [0, 0, 15, 40][random.below(4)],
+        };
+        let history = history(&mut world(&mut random), &course, &mut random);
+        let (ours, naive) = judge(&history);
+        assert!(!matches!(ours, Err(Finding::NotDecided(_))), "seed {seed}");
+        assert_eq!(ours.is_ok(), naive, "seed {seed}: {ours:?} {history:#?}");
+        assert!(
+            naive || course.distorted > 0,
+            "seed {seed}: what happened cannot have happened"
+        );
+        if naive { good += 1 } else { bad += 1 }
+    }
+    assert!(good > CASES / 4 && bad > CASES / 20, "{good} good ones, {bad} bad ones");
+}
+
+#[test]
+fn the_verdict_on_items_is_that_of_a_naive_search() {
+    for always in [false, true] {
+        compare(
+            |random| ItemsWorld::new(1 + random.below(3), always),
+            |history| {
+                let model = Items::new(vec![Place::Vacant; 3], history);
+                (check(&model, history), naive(&model, history))
+            },
+        );
+    }
+}
+
+#[test]
+fn the_verdict_on_documents_is_that_of_a_naive_search() {
+    compare(
+        |random| DocumentsWorld::new(1 + random.below(3)),
+        |history| match Documents::new(3, history) {
+            Ok(model) => (check(&model, history), naive(&model, history)),
+            Err(report) => (Err(Finding::Violation(report)), false),
+        },
+    );
+}
+
+#[test]
+fn the_verdict_on_counters_is_that_of_a_naive_search() {
+    compare(
+        |_| CounterWorld::default(),
+        |history| {
+            let model = Counter::new(history);
+            (check(&model, history), naive(&model, history))
+        },
+    );
+}
+
+#[test]
+fn the_verdict_on_logs_is_that_of_a_naive_search() {
+    compare(
+        |_| LogWorld::default(),
+        |history| (check_log(history), naive(&NaiveLog, history)),
+    );
+}
+
+/// Sixteen tasks, eight hundred operations, some thirty of them unknown.
+const LONG: Course = Course {
+    tasks: 16,
+    operations: 800,
+    open: 5,
+    distorted: 0,
+};
+
+/// How many configurations may be visited for one such history: a fraction of a second.
+const SOON: usize = 20_000;
+
+/// Good histories are found good soon, and bad ones bad in the end.
+fn decided<W: World>(
+    world: impl Fn() -> W,
+    judge: impl Fn(usize, &History<W::Call, W::Answer>) -> Result<usize, Finding>,
+) {
+    for seed in 0..5 {
+        let history = history(&mut world(), &LONG, &mut Random::new(seed));
+        if let Err(finding) = judge(SOON, &history) {
+            panic!("seed {seed}: {finding}");
+        }
+    }
+    for seed in 0..3 {
+        let course = Course { distorted: 1, ..LONG };
+        let history = history(&mut world(), &course, &mut Random::new(seed));
+        let verdict = judge(WORK, &history);
+        assert!(
+            matches!(verdict, Err(Finding::Violation(_))),
+            "seed {seed}: {verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn long_histories_are_decided() {
+    for (members, always) in [(1, false), (1, true), (4, false), (4, true)] {
+        decided(
+            || ItemsWorld::new(members, always),
+            |work, history| check_within(work, &Items::new(vec![Place::Vacant; members], history), history),
+        );
+    }
+    for keys in [1, 4] {
+        decided(
+            || DocumentsWorld::new(keys),
+            |work, history| {
+                let model = Documents::new(keys, history).map_err(Finding::Violation)?;
+                check_within(work, &model, history)
+            },
+        );
+    }
+    decided(CounterWorld::default, |work, history| {
+        check_within(work, &Counter::new(history), history)
+    });
+    decided(LogWorld::default, |_, history| check_log(history).map(|()| 0));
+}
