@@ -29,6 +29,7 @@
 mod arena;
 mod backend;
 mod clock;
+mod concurrency;
 mod failure;
 mod faults;
 mod harness;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::arena::Arena;
 use crate::failure::Verdict;
-use crate::{Harness, backend, store};
+use crate::{Harness, backend, concurrency, store};
 
 /// What a trial can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +77,10 @@ pub fn catalogue() -> Vec<Entry> {
 }
 
 pub(crate) fn all() -> Vec<Trial> {
-    [backend::trials(), store::trials()].into_iter().flatten().collect()
+    [backend::trials(), store::trials(), concurrency::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 pub(crate) type Run = Pin<Box<dyn Future<Output = Verdict> + Send>>;

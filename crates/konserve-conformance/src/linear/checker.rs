@@ -120,11 +120,10 @@ enum Choice {
     Open(usize),
 }
 
-/// A state on the way, and what is left to be tried from there.
+/// A state on the way: what is left to be tried from there.
 struct Frame<S> {
     /// How it was reached; `None` in the beginning.
     by: Option<Choice>,
-    state: S,
     /// The last one first.
     options: Vec<(Choice, S)>,
 }
@@ -199,7 +198,6 @@ impl<'a, M: Model> Search<'a, M> {
         let mut way = vec![Frame {
             by: None,
             options: self.options(&state),
-            state,
         }];
         while let Some(frame) = way.last_mut() {
             let Some((choice, state)) = frame.options.pop() else {
@@ -224,7 +222,6 @@ impl<'a, M: Model> Search<'a, M> {
             way.push(Frame {
                 by: Some(choice),
                 options: self.options(&state),
-                state,
             });
             if self.count > self.longest_count {
                 self.longest_count = self.count;

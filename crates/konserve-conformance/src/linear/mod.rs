@@ -13,7 +13,7 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::checker::{Finding, Model, check};
+pub(crate) use self::checker::{Finding, check};
 pub(crate) use self::counter::{Counter, CounterAnswer, CounterCall};
 pub(crate) use self::documents::{Documents, DocumentsAnswer, DocumentsCall, Only, ValueId};
 pub(crate) use self::history::{History, Pending, Recorder};

@@ -1,6 +1,6 @@
 //! Random histories: the verdict is that of a naive search, and comes soon.
 
-use super::super::checker::{WORK, check_within};
+use super::super::checker::{Model, WORK, check_within};
 use super::super::history::{End, Operation};
 use super::super::*;
 use super::worlds::{CounterWorld, Course, DocumentsWorld, ItemsWorld, LogWorld, World, history};

@@ -1,0 +1,107 @@
+//! Logs, appended to and read.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use konserve_core::Store;
+
+use super::{Extent, call_id, crowd, filler, judged, linger};
+use crate::arena::{Arena, Random};
+use crate::failure::{Verdict, check};
+use crate::linear::{LogAnswer, LogCall, Recorder, check_log};
+
+const LOGS: usize = 2;
+
+/// The most entries that are appended together.
+const TOGETHER: usize = 4;
+
+/// Whether logs to which tasks on two stores append, single entries and several together, small and large, are linearizable:
+/// one order without gaps, in which every entry is once, at the position that was acknowledged. Uses keys named `log-…`,
+/// which must be absent.
+pub(crate) async fn logs(arena: &Arc<Arena>, stores: [Store; 2], extent: Extent) -> Verdict {
+    let recorders: Vec<_> = (0..LOGS).map(|_| Recorder::new()).collect();
+    let client = |task: usize| Client {
+        store: stores[task % 2].clone(),
+        recorders: recorders.clone(),
+        task,
+    };
+    let large = arena.capabilities.transactions.is_some();
+    crowd(arena, extent, |task, random| {
+        work(client(task), extent.calls, large, random)
+    })
+    .await?;
+    for number in 0..2 {
+        let client = client(extent.tasks + number);
+        for log in 0..LOGS {
+            while client.read(log, None).await?.is_none() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    for (log, recorder) in recorders.iter().enumerate() {
+        judged(&format!("log {log}"), check_log(&recorder.history()))?;
+    }
+    Ok(())
+}
+
+async fn work(client: Client, calls: usize, large: bool, mut random: Random) -> Verdict {
+    for call in 0..calls {
+        linger(&mut random).await;
+        let log = random.below(LOGS);
+        match random.below(100) {
+            0..12 => drop(client.read(log, None).await?),
+            12..25 => drop(client.read(log, Some(random.below(6) as u64)).await?),
+            kind => {
+                let count = if kind < 45 { 1 + random.below(TOGETHER) } else { 1 };
+                let mut first = call_id(client.task, 16 * call);
+                if !large || random.below(8) > 0 {
+                    first += 1;
+                }
+                let entries = (first..first + count as u64).collect();
+                client.append(log, entries).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A task's view of a store, which records what it does. Answers are `None` where there was none.
+struct Client {
+    store: Store,
+    recorders: Vec<Recorder<LogCall, LogAnswer>>,
+    task: usize,
+}
+
+impl Client {
+    async fn append(&self, log: usize, entries: Vec<u64>) -> Verdict<Option<LogAnswer>> {
+        let key = format!("log-{log}");
+        let whole: Vec<_> = entries.iter().map(|entry| (*entry, filler(*entry))).collect();
+        let pending = self.recorders[log].invoke(self.task, LogCall::Append(entries));
+        let answer = match &whole[..] {
+            [one] => self.store.append(key, one).await,
+            all => self.store.append_all(key, all).await,
+        };
+        pending.changed(answer.map(LogAnswer::Appended))
+    }
+
+    async fn read(&self, log: usize, last: Option<u64>) -> Verdict<Option<LogAnswer>> {
+        let mut stream = self.store.log::<(u64, String)>(format!("log-{log}")).consistent();
+        if let Some(last) = last {
+            stream = stream.last(last);
+        }
+        let pending = self.recorders[log].invoke(self.task, LogCall::Read { last });
+        let answer: Result<Vec<_>, _> = stream.try_collect().await;
+        let whole = answer.as_ref().map_or(true, |entries| {
+            entries.iter().all(|(entry, text)| text.len() == filler(*entry).len())
+        });
+        let told = pending.read(answer.map(|entries| {
+            let entries = entries.into_iter().map(|(entry, _)| entry);
+            LogAnswer::Entries(entries.collect())
+        }))?;
+        check!(
+            whole,
+            "an entry of log {log} has a text of another length than it was given"
+        );
+        Ok(told)
+    }
+}
