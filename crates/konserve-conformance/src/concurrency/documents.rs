@@ -6,7 +6,7 @@ use konserve_core::{Error, ErrorKind, Key, Revision, Store};
 
 use super::{Extent, call_id, crowd, filler, judged, linger};
 use crate::arena::{Arena, Random};
-use crate::failure::{Failure, Verdict, check, same};
+use crate::failure::{Verdict, check, same};
 use crate::linear::{self, Documents, DocumentsAnswer, DocumentsCall, Only, Pending, Recorder, ValueId};
 
 /// Small and large values.
@@ -22,8 +22,8 @@ pub(crate) async fn documents(arena: &Arc<Arena>, stores: [Store; 2], extent: Ex
         DocumentsCall::Assoc { keys, .. } | DocumentsCall::Dissoc { keys, .. } => keys.first().copied().unwrap_or(0),
     };
     for (key, history) in history.split(of) {
-        let model = Documents::new(KEYS, &history).map_err(Failure::new)?;
-        judged(&format!("document {key}"), linear::check(&model, &history))?;
+        let verdict = Documents::new(KEYS, &history).and_then(|model| linear::check(&model, &history));
+        judged(&format!("document {key}"), verdict)?;
     }
     Ok(())
 }
@@ -33,8 +33,8 @@ pub(crate) async fn documents(arena: &Arc<Arena>, stores: [Store; 2], extent: Ex
 pub(crate) async fn multi_keys(arena: &Arc<Arena>, stores: [Store; 2], extent: Extent) -> Verdict {
     const KEYS: usize = 4;
     let history = run(arena, stores, extent, KEYS, "member", KEYS).await?;
-    let model = Documents::new(KEYS, &history).map_err(Failure::new)?;
-    judged("a group of keys", linear::check(&model, &history))
+    let verdict = Documents::new(KEYS, &history).and_then(|model| linear::check(&model, &history));
+    judged("a group of keys", verdict)
 }
 
 type Calls = Recorder<DocumentsCall, DocumentsAnswer>;

@@ -104,6 +104,8 @@ pub(crate) async fn stores(arena: &Arena) -> Verdict<[Store; 2]> {
 pub(crate) fn over(arena: &Arena, handles: [Arc<dyn Backend>; 2]) -> [Store; 2] {
     let mut options = Options::default();
     options.background_cleanup = false;
+    // Whoever loses for as long as this gives up, which is a call that failed. An engine that lets nobody win is found sooner.
+    options.contention_timeout_ms = 5_000;
     if arena.capabilities.transactions.is_some() {
         options.inline_limit = Some(LARGE);
         options.chunk_size = LARGE;
@@ -154,5 +156,5 @@ async fn linger(random: &mut Random) {
 /// A finding as a failure that says what it is about.
 #[track_caller]
 fn judged(what: &str, verdict: Result<(), Finding>) -> Verdict {
-    verdict.map_err(|finding| Failure::new(format!("the history of {what} is {finding}")))
+    verdict.map_err(|finding| Failure::new(format!("the history of {what}: {finding}")))
 }

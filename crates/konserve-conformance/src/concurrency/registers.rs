@@ -29,7 +29,6 @@ pub(crate) async fn registers(arena: &Arc<Arena>, handles: [Arc<dyn Backend>; 2]
             watched.read_at_last(register).await?;
         }
     }
-    scene.check_glances()?;
     let of = |call: &ItemsCall| match call {
         ItemsCall::Read { member } => *member,
         ItemsCall::Change(parts) => parts.first().map_or(0, |part| part.member),
@@ -38,7 +37,7 @@ pub(crate) async fn registers(arena: &Arc<Arena>, handles: [Arc<dyn Backend>; 2]
         let model = Items::new(vec![Place::Vacant; REGISTERS], &history);
         judged(&format!("register {register}"), linear::check(&model, &history))?;
     }
-    Ok(())
+    scene.check_glances()
 }
 
 async fn run(arena: Arc<Arena>, watched: Watched, calls: usize, mut random: Random) -> Verdict {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use konserve_core::Revision;
 
-use super::checker::Model;
+use super::checker::{Finding, Model};
 use super::history::{End, History};
 
 /// Some keys of a store, all absent in the beginning; with one key, one register.
 ///
-/// Every call stores a value of its own, so that readers tell which call they see.
+/// Every call stores a value of its own, so that readers tell which call they see. A condition names only revisions that an
+/// answer of the same history told.
 #[derive(Debug)]
 pub(crate) struct Documents {
     keys: usize,
@@ -71,8 +72,8 @@ impl Documents {
     ///
     /// # Errors
     ///
-    /// Says so when a value was stored under two revisions: then something was applied twice.
-    pub(crate) fn new(keys: usize, history: &History<DocumentsCall, DocumentsAnswer>) -> Result<Self, String> {
+    /// A violation when a value was stored under two revisions: then something was applied twice.
+    pub(crate) fn new(keys: usize, history: &History<DocumentsCall, DocumentsAnswer>) -> Result<Self, Finding> {
         let mut revisions = BTreeMap::new();
         for operation in history.operations() {
             let seen = match (&operation.call, operation.end.answer()) {
@@ -82,10 +83,10 @@ impl Documents {
             };
             let known = *revisions.entry(seen.0).or_insert(seen.1);
             if known != seen.1 {
-                return Err(format!(
+                return Err(Finding::Violation(format!(
                     "value {} was stored under two revisions, {known} and {}: applied twice",
                     seen.0, seen.1
-                ));
+                )));
             }
         }
         let mut all: BTreeSet<Revision> = revisions.values().copied().collect();
@@ -250,15 +251,17 @@ impl Model for Documents {
     }
 
     fn tell_state(&self, state: &Vec<Slot>) -> String {
-        let slots: Vec<_> = state
-            .iter()
-            .enumerate()
-            .map(|(key, slot)| match slot.value {
-                None => format!("{key}: absent"),
-                Some(UNSEEN) => format!("{key}: a value that nobody saw"),
-                Some(value) => format!("{key}: value {value}"),
+        let present = state.iter().enumerate();
+        let present = present.filter_map(|(key, slot)| slot.value.map(|value| (key, value)));
+        let values: Vec<_> = present
+            .map(|(key, value)| match value {
+                UNSEEN => format!("{key}: a value that nobody saw"),
+                value => format!("{key}: value {value}"),
             })
             .collect();
-        slots.join(", ")
+        match values.is_empty() {
+            true => "nothing".to_owned(),
+            false => values.join(", "),
+        }
     }
 }

@@ -339,11 +339,13 @@ impl Model for Items {
     }
 
     fn tell_state(&self, state: &Vec<Place>) -> String {
-        let places: Vec<_> = state
-            .iter()
-            .enumerate()
+        let occupied = state.iter().enumerate().filter(|(_, place)| **place != Place::Vacant);
+        let places: Vec<_> = occupied
             .map(|(member, place)| format!("{member}: {}", self.tell_place(*place)))
             .collect();
-        places.join(", ")
+        match places.is_empty() {
+            true => "nothing".to_owned(),
+            false => places.join(", "),
+        }
     }
 }

@@ -349,7 +349,7 @@ fn a_commit_whose_check_did_not_hold_is_told() {
 
 fn documents(operations: Vec<Operation<DocumentsCall, DocumentsAnswer>>) -> Result<(), Finding> {
     let history = History::new(operations);
-    let model = Documents::new(1, &history).map_err(Finding::Violation)?;
+    let model = Documents::new(1, &history)?;
     check(&model, &history)
 }
 

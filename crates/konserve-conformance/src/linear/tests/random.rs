@@ -122,7 +122,7 @@ fn the_verdict_on_documents_is_that_of_a_naive_search() {
         |random| DocumentsWorld::new(1 + random.below(3)),
         |history| match Documents::new(3, history) {
             Ok(model) => (check(&model, history), naive(&model, history)),
-            Err(report) => (Err(Finding::Violation(report)), false),
+            Err(finding) => (Err(finding), false),
         },
     );
 }
@@ -191,7 +191,7 @@ fn long_histories_are_decided() {
         decided(
             || DocumentsWorld::new(keys),
             |work, history| {
-                let model = Documents::new(keys, history).map_err(Finding::Violation)?;
+                let model = Documents::new(keys, history)?;
                 check_within(work, &model, history)
             },
         );
