@@ -88,7 +88,7 @@ async fn work(client: Client, calls: usize, keys: usize, most: usize, large: boo
             _ => Only::Always,
         };
         let mut id = call_id(client.task, 8 * call);
-        if !large || random.below(4) > 0 {
+        if !large || random.below(6) > 0 {
             id += 1 + random.below(7) as u64;
         }
         let answer = match random.below(100) {

@@ -49,12 +49,12 @@ async fn work(client: Client, calls: usize, large: bool, mut random: Random) -> 
         linger(&mut random).await;
         let log = random.below(LOGS);
         match random.below(100) {
-            0..12 => drop(client.read(log, None).await?),
-            12..25 => drop(client.read(log, Some(random.below(6) as u64)).await?),
+            0..6 => drop(client.read(log, None).await?),
+            6..20 => drop(client.read(log, Some(random.below(6) as u64)).await?),
             kind => {
                 let count = if kind < 45 { 1 + random.below(TOGETHER) } else { 1 };
                 let mut first = call_id(client.task, 16 * call);
-                if !large || random.below(8) > 0 {
+                if !large || random.below(16) > 0 {
                     first += 1;
                 }
                 let entries = (first..first + count as u64).collect();
