@@ -280,6 +280,19 @@ fn an_unknown_write_happens_once() {
     bad(items(1, history), "[7..8] task 7: read 0 -> r2");
 }
 
+/// One order needs the unknown write early and then lacks it; another comes to the same without it.
+#[test]
+fn an_unknown_write_that_was_taken_too_early_is_given_back() {
+    let history = vec![
+        open(0, write(5, When::Always)),
+        done(1, 4, write(1, When::Always), APPLIED),
+        done(2, 5, remove(2, When::Always), APPLIED),
+        done(6, 7, write(9, When::Exists), APPLIED),
+        done(8, 9, read(0), found(5)),
+    ];
+    good(items(1, history));
+}
+
 #[test]
 fn a_part_of_a_commit_that_is_seen_is_told() {
     let history = vec![
