@@ -26,13 +26,14 @@ use std::sync::Arc;
 use konserve_core::Store;
 use konserve_core::backend::Backend;
 use konserve_core::store::Options;
+use tokio::task::JoinSet;
 
 pub(crate) use self::counters::counters;
 pub(crate) use self::documents::{documents, multi_keys};
 pub(crate) use self::logs::logs;
 pub(crate) use self::registers::registers;
 pub(crate) use self::transfers::transfers;
-use crate::arena::{Arena, Random, joined};
+use crate::arena::{Arena, Random};
 use crate::failure::{Failure, Verdict};
 use crate::linear::Finding;
 use crate::trial::{Capability, Trial};
@@ -130,18 +131,19 @@ fn call_id(task: usize, call: usize) -> u64 {
     (task as u64 + 1) * 100_000 + call as u64
 }
 
-/// Lets tasks run side by side, each with its own random numbers, and waits for all of them.
+/// Lets tasks run side by side, each with its own random numbers, until all have ended or one fails. The others end then,
+/// as they do when this is dropped.
 async fn crowd<R>(arena: &Arena, extent: Extent, task: impl Fn(usize, Random) -> R) -> Verdict
 where
     R: Future<Output = Verdict> + Send + 'static,
 {
-    let mut tasks = Vec::new();
+    let mut tasks = JoinSet::new();
     for number in 0..extent.tasks {
         let random = Random::new(arena.seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
-        tasks.push(tokio::spawn(task(number, random)));
+        tasks.spawn(task(number, random));
     }
-    for task in tasks {
-        joined(task).await?;
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|error| Failure::new(format!("a task did not end: {error}")))??;
     }
     Ok(())
 }
