@@ -158,6 +158,26 @@ impl Arena {
         Ok(items)
     }
 
+    /// An item, and others at addresses that differ from its own in one part, written.
+    pub(crate) async fn neighbourhood(&self) -> Verdict<(Address, Vec<(Address, Item)>)> {
+        let at = Address::new(Space::Document, Partition::new("a"), 1);
+        self.put(&at, &item(self.rev())).await?;
+        let partitions = ["b", "ab", "aa", "A"].map(|name| Address {
+            partition: Partition::new(name),
+            ..at.clone()
+        });
+        let rows = [0, 2, 10, u64::MAX].map(|row| Address { row, ..at.clone() });
+        let spaces = Space::ALL.into_iter().filter(|space| *space != at.space);
+        let spaces = spaces.map(|space| Address { space, ..at.clone() });
+        let neighbours: Vec<_> = [Vec::from(partitions), Vec::from(rows), spaces.collect()]
+            .into_iter()
+            .flatten()
+            .map(|at| (at, item(self.rev())))
+            .collect();
+        self.fill(neighbours.clone()).await?;
+        Ok((at, neighbours))
+    }
+
     pub(crate) async fn rows(&self, query: RowQuery) -> Verdict<Vec<(u64, Item)>> {
         Ok(self.backend.rows(query).try_collect().await?)
     }

@@ -58,9 +58,14 @@ async fn remove(arena: Arc<Arena>) -> Verdict {
         let (old, removal) = (item(arena.rev()), arena.rev());
         arena.put(&at, &old).await?;
         poll_and_drop(arena.backend.remove(&at, removal, When::Newer), polls).await;
-        let found = arena.get(&at).await?;
-        let whole = found.is_none() || found.as_ref() == Some(&old);
-        check!(whole, "after {polls} polls something else is there: {found:?}");
+        let found = arena.occupant(&at).await?;
+        let whole = [Occupant::Item(old), Occupant::Tombstone(removal)]
+            .map(Some)
+            .contains(&found);
+        check!(
+            whole,
+            "after {polls} polls neither the item nor its tombstone is there: {found:?}"
+        );
         let last = arena.rev();
         arena.bury(&at, last).await?;
         same!(
@@ -85,7 +90,17 @@ async fn commit(arena: Arc<Arena>) -> Verdict {
             })
             .collect();
         poll_and_drop(arena.backend.commit(all.clone()), polls).await;
-        // It may still come: the same commit again settles it, as it is the same one.
+        // It may still come, but not in parts: once one of them is there, all are.
+        let mut came = false;
+        for at in addresses.iter().chain(&addresses) {
+            let found = arena.get(at).await?;
+            check!(
+                found.is_some() || !came,
+                "after {polls} polls a part of the commit is there, and {at} is not"
+            );
+            came |= found.is_some();
+        }
+        // The same commit again settles it.
         same!(
             arena.backend.commit(all).await?,
             Committed::Applied,

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use konserve_core::backend::{
-    Address, Committed, Item, Mutation, Occupant, Partition, Read, Space, TransactionLimits, When,
+    Address, Committed, Item, Listing, Mutation, Occupant, Partition, Read, RowQuery, Space, TransactionLimits, When,
 };
 use konserve_core::{ErrorKind, Outcome};
+use tokio::sync::Barrier;
 
 use crate::arena::{Arena, Random, Until, item, joined, settled, shows};
 use crate::failure::{Verdict, check, refused, same};
@@ -49,6 +51,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             "commit.transfers-keep-the-sum",
             &["B-COMMIT-7", "B-WHEN-9"],
             transfers_keep_the_sum,
+        ),
+        Trial::new(
+            "commit.checks-hold-until-the-end",
+            &["B-COMMIT-7", "B-COMMIT-4"],
+            checks_hold_until_the_end,
+        ),
+        Trial::new(
+            "commit.is-seen-by-every-read",
+            &["B-COMMIT-1", "B-READ-3", "B-ROWS-7", "B-LIST-6"],
+            is_seen_by_every_read,
         ),
     ];
     trials
@@ -331,9 +343,11 @@ async fn bytes_around_the_limit(arena: Arc<Arena>) -> Verdict {
         while left > 0 {
             let size = left.min(each);
             left -= size;
-            let body = Some(Bytes::from(vec![b'x'; size]));
+            // Meta counts as the body does.
+            let meta = size / 3;
+            let body = Some(Bytes::from(vec![b'x'; size - meta]));
             let item = Item {
-                meta: Bytes::new(),
+                meta: Bytes::from(vec![b'm'; meta]),
                 body,
                 ..item(arena.rev())
             };
@@ -358,6 +372,80 @@ async fn bytes_around_the_limit(arena: Arc<Arena>) -> Verdict {
                 );
             }
         }
+    }
+    Ok(())
+}
+
+/// Each of two commits writes what the other one demands to be absent: only one of them can be.
+async fn checks_hold_until_the_end(arena: Arc<Arena>) -> Verdict {
+    let another = arena.namespace.another().await?;
+    for round in 0..20 {
+        let (a, b) = (arena.at(&format!("a-{round}")), arena.at(&format!("b-{round}")));
+        let start = Arc::new(Barrier::new(2));
+        let mut tasks = Vec::new();
+        for (backend, mine, other) in [(&arena.backend, &a, &b), (&another, &b, &a)] {
+            let (backend, start) = (Arc::clone(backend), Arc::clone(&start));
+            let all = vec![
+                Mutation::Check {
+                    at: other.clone(),
+                    when: When::Absent,
+                },
+                write(mine, &item(arena.rev()), When::Absent),
+            ];
+            tasks.push(tokio::spawn(async move {
+                start.wait().await;
+                settled(|| backend.commit(all.clone())).await
+            }));
+        }
+        let mut applied = 0;
+        for task in tasks {
+            applied += usize::from(joined(task).await? == Committed::Applied);
+        }
+        same!(
+            applied,
+            1,
+            "how many of two commits that exclude each other were applied"
+        );
+        let found = [arena.get(&a).await?, arena.get(&b).await?];
+        same!(found.iter().flatten().count(), 1, "how many of their items are there");
+    }
+    Ok(())
+}
+
+async fn is_seen_by_every_read(arena: Arc<Arena>) -> Verdict {
+    let another = arena.namespace.another().await?;
+    let partition = Partition::new("a");
+    let row = |row| Address::new(Space::Log, partition.clone(), row);
+    let (created, gone) = (row(1), row(2));
+    arena.put(&gone, &item(arena.rev())).await?;
+    let (new, removal) = (item(arena.rev()), arena.rev());
+    let remove = Mutation::Remove {
+        at: gone.clone(),
+        rev: removal,
+        when: When::Exists,
+    };
+    let all = vec![write(&created, &new, When::Absent), remove];
+    same!(arena.backend.commit(all).await?, Committed::Applied, "the commit");
+    for backend in [&arena.backend, &another] {
+        let read = backend.read(&created, Read::STRONG).await?;
+        same!(read, Some(new.clone()), "read");
+        let asked = [created.clone(), gone.clone()];
+        let many = backend.read_many(&asked, Read::STRONG).await?;
+        same!(many, [Some(new.clone()), None], "read_many");
+        let query = RowQuery::all(Space::Log, partition.clone(), Read::STRONG);
+        let rows: Vec<_> = backend.rows(query).try_collect().await?;
+        same!(rows, [(1, new.clone())], "rows");
+        let everything = Listing {
+            tombstones: true,
+            ..Listing::all(Read::STRONG)
+        };
+        let mut listed: Vec<_> = backend.list(Space::Log, everything).try_collect().await?;
+        listed.sort_by_key(|(at, _)| at.row);
+        let expected = [
+            (created.clone(), Occupant::Item(new.clone())),
+            (gone.clone(), Occupant::Tombstone(removal)),
+        ];
+        same!(listed, expected, "list");
     }
     Ok(())
 }

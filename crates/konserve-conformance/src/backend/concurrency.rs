@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use konserve_core::backend::{Backend, Item, Occupant, Read, When, Written};
+use konserve_core::backend::{Backend, Item, Occupant, Previous, Purge, Read, When, Written};
 
 use crate::arena::{Arena, item, joined, settled};
-use crate::failure::{Failure, Verdict, check, same};
+use crate::failure::{Failure, Verdict, brief, check, same};
 use crate::trial::Trial;
 
 const TASKS: u64 = 8;
@@ -30,6 +30,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             "concurrency.appends-are-dense",
             &["B-WHEN-9", "B-WHEN-2"],
             appends_are_dense,
+        ),
+        Trial::new(
+            "concurrency.refusals-tell-the-reason",
+            &["B-WRITE-3", "B-WHEN-9"],
+            refusals_tell_the_reason,
+        ),
+        Trial::new(
+            "concurrency.each-is-replaced-once",
+            &["B-WRITE-2", "B-REMOVE-3", "B-WHEN-9"],
+            each_is_replaced_once,
         ),
     ]
 }
@@ -164,6 +174,82 @@ async fn the_newest_stays(arena: Arc<Arena>) -> Verdict {
         .await?;
         let newest = applied.iter().max_by_key(|item| item.rev);
         same!(arena.get(&at).await?.as_ref(), newest, "what is there after a race");
+    }
+    Ok(())
+}
+
+/// A lock: created by one, in the way of all others, and taken away. What a refusal tells is what was in the way, whatever
+/// became of it since.
+async fn refusals_tell_the_reason(arena: Arc<Arena>) -> Verdict {
+    let at = arena.at("lock");
+    let mut tasks = Vec::new();
+    for backend in handles(&arena).await? {
+        let (arena, at) = (Arc::clone(&arena), at.clone());
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..2 * INCREMENTS {
+                let mine = item(arena.rev());
+                match settled(|| backend.write(&at, mine.clone(), When::Absent)).await? {
+                    Written::Applied { .. } => {
+                        for _ in 0..4 {
+                            tokio::task::yield_now().await;
+                            let there = backend.read(&at, Read::STRONG).await?;
+                            same!(there, Some(mine.clone()), "what is there while nobody may replace it");
+                        }
+                        backend.purge(&[Purge::Row(at.clone())]).await?;
+                    }
+                    Written::Refused { current } => check!(
+                        matches!(current, Some(Occupant::Item(_))),
+                        "a creation was refused, and told of {}, which was not in its way",
+                        brief(&current)
+                    ),
+                }
+                tokio::task::yield_now().await;
+            }
+            Verdict::Ok(())
+        }));
+    }
+    for task in tasks {
+        joined(task).await?;
+    }
+    Ok(())
+}
+
+/// What is only applied over something lower leaves a chain: each tells of the one before it, and no two of the same.
+async fn each_is_replaced_once(arena: Arc<Arena>) -> Verdict {
+    let at = arena.at("a");
+    let mut tasks = Vec::new();
+    for (task, backend) in handles(&arena).await?.into_iter().enumerate() {
+        let (arena, at) = (Arc::clone(&arena), at.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut applied = Vec::new();
+            for round in 0..INCREMENTS {
+                tokio::task::yield_now().await;
+                let item = item(arena.rev());
+                let removes = (task as u64 + round).is_multiple_of(2);
+                let answer = match removes {
+                    true => settled(|| backend.remove(&at, item.rev, When::Newer)).await?,
+                    false => settled(|| backend.write(&at, item.clone(), When::Newer)).await?,
+                };
+                match answer {
+                    Written::Applied { previous } => applied.push((item.rev, previous)),
+                    Written::Refused { .. } => {}
+                }
+            }
+            Verdict::Ok(applied)
+        }));
+    }
+    let mut chain = Vec::new();
+    for task in tasks {
+        chain.extend(joined(task).await?);
+    }
+    chain.sort_by_key(|(rev, _)| *rev);
+    let mut before = None;
+    for (rev, previous) in chain {
+        if let Previous::Known(replaced) = previous {
+            let replaced = replaced.map(|occupant| occupant.rev());
+            same!(replaced, before, "what {rev} replaced, by its own answer");
+        }
+        before = Some(rev);
     }
     Ok(())
 }

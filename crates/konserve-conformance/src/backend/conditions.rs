@@ -284,6 +284,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         &["B-WHEN-8"],
         revisions_compare_whole,
     ));
+    trials.push(Trial::new(
+        "when.matches-compares-whole",
+        &["B-WHEN-4", "B-WHEN-8"],
+        matches_compares_whole,
+    ));
     trials
 }
 
@@ -473,6 +478,36 @@ async fn revisions_compare_whole(arena: Arc<Arena>) -> Verdict {
         );
         same!(arena.get(&at).await?, Some(item(high)), "what is there afterwards");
     }
+    Ok(())
+}
+
+/// A revision that differs in one byte is another one.
+async fn matches_compares_whole(arena: Arc<Arena>) -> Verdict {
+    let (at, there, mine) = (arena.at("a"), [0x40; 16], Rev::from_bytes([0xF0; 16]));
+    arena.put(&at, &item(Rev::from_bytes(there))).await?;
+    for index in 0..16 {
+        let mut bytes = there;
+        bytes[index] ^= 1;
+        let other = Rev::from_bytes(bytes);
+        let written = arena.backend.write(&at, item(mine), When::Matches(other)).await?;
+        check!(
+            matches!(written, Written::Refused { .. }),
+            "a write that demands {other} was applied over {}",
+            Rev::from_bytes(there)
+        );
+        let removed = arena.backend.remove(&at, mine, When::Matches(other)).await?;
+        check!(
+            matches!(removed, Written::Refused { .. }),
+            "a removal that demands {other} was applied over {}",
+            Rev::from_bytes(there)
+        );
+    }
+    let demand = When::Matches(Rev::from_bytes(there));
+    let written = arena.backend.write(&at, item(mine), demand).await?;
+    check!(
+        matches!(written, Written::Applied { .. }),
+        "a write that demands what is there: {written:?}"
+    );
     Ok(())
 }
 

@@ -30,17 +30,24 @@ fn at() -> Address {
 /// The item as everything that reads sees it, or `None` everywhere.
 async fn seen(arena: &Arena, expected: Option<&Item>) -> Verdict {
     let at = at();
-    same!(arena.get(&at).await?.as_ref(), expected, "read");
-    let many = arena.backend.read_many(std::slice::from_ref(&at), Read::STRONG).await?;
-    same!(many, [expected.cloned()], "read_many");
-    let rows = arena
-        .rows(RowQuery::all(at.space, at.partition.clone(), Read::STRONG))
-        .await?;
-    let rows: Vec<_> = rows.iter().map(|(_, item)| item).collect();
-    same!(rows, Vec::from_iter(expected), "rows");
-    let listed = arena.list(at.space, Listing::all(Read::STRONG)).await?;
-    let listed: Vec<_> = listed.iter().filter_map(|(_, occupant)| occupant.item()).collect();
-    same!(listed, Vec::from_iter(expected), "list");
+    for how in [Read::STRONG, Read::STRONG.without_body()] {
+        let expected = expected.cloned().map(|item| Item {
+            body: item.body.filter(|_| how.body),
+            ..item
+        });
+        same!(arena.backend.read(&at, how).await?, expected, "read, {how:?}");
+        let many = arena.backend.read_many(std::slice::from_ref(&at), how).await?;
+        same!(many, vec![expected.clone()], "read_many, {how:?}");
+        let rows = arena.rows(RowQuery::all(at.space, at.partition.clone(), how)).await?;
+        let rows: Vec<_> = rows.into_iter().map(|(_, item)| item).collect();
+        same!(rows, Vec::from_iter(expected.clone()), "rows, {how:?}");
+        let listed = arena.list(at.space, Listing::all(how)).await?;
+        let listed: Vec<_> = listed
+            .into_iter()
+            .filter_map(|(_, occupant)| occupant.into_item())
+            .collect();
+        same!(listed, Vec::from_iter(expected), "list, {how:?}");
+    }
     Ok(())
 }
 

@@ -42,7 +42,7 @@ async fn all_different(arena: &Arena, addresses: Vec<Address>) -> Verdict {
 async fn parts_all_count(arena: Arc<Arena>) -> Verdict {
     let mut addresses = Vec::new();
     for space in Space::ALL {
-        for partition in ["a", "b", "a/0", "a/1", "d/a"] {
+        for partition in ["a", "b", "a/0", "a/1", "d/a", "a1"] {
             for row in [0, 1, 10] {
                 addresses.push(Address::new(space, Partition::new(partition), row));
             }
@@ -224,6 +224,7 @@ async fn replaced_whole(arena: Arc<Arena>) -> Verdict {
     let full = Item {
         pinned: true,
         expires: Some(Instant::from_millis(64_060_588_800_000)),
+        created: Instant::from_millis(1_000_000_000_000),
         ..item(arena.rev())
     };
     let bare = |rev| Item {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use konserve_core::backend::{
     Backend, Item, Listing, Mutation, Occupant, Partition, Purge, Read, RowQuery, Space, When, Written,
 };
@@ -33,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("close.of-mutations-under-way", &["B-CLOSE-5"], mutations_under_way),
         Trial::new("close.twice", &["B-CLOSE-3"], twice).needs_nothing(),
         Trial::new("restart.everything-is-there", &["B-RESTART-1"], everything_is_there),
+        Trial::new("restart.listings-go-on", &["B-LIST-3", "B-RESTART-1"], listings_go_on),
         Trial::new("restart.conditions-hold", &["B-RESTART-1", "B-WHEN-7"], conditions_hold),
     ]
 }
@@ -233,6 +234,29 @@ async fn everything_is_there(arena: Arc<Arena>) -> Verdict {
         (erased, None),
     ] {
         same!(occupant_by(&*backend, &at).await?, expected, "what is at {at}");
+    }
+    Ok(())
+}
+
+async fn listings_go_on(arena: Arc<Arena>) -> Verdict {
+    arena.fill_documents().await?;
+    let everything = arena.list(Space::Document, Listing::all(Read::STRONG)).await?;
+    arena.backend.close().await?;
+
+    let backend = arena.namespace.reopen().await?;
+    for position in [0, everything.len() / 2, everything.len() - 1] {
+        let (after, _) = everything[position].clone();
+        let behind = Listing {
+            after: Some(after),
+            ..Listing::all(Read::STRONG)
+        };
+        let rest: Vec<_> = backend.list(Space::Document, behind).try_collect().await?;
+        check!(
+            rest == everything[position + 1..],
+            "behind position {position} of {}, {} came after the restart, or others",
+            everything.len(),
+            rest.len()
+        );
     }
     Ok(())
 }

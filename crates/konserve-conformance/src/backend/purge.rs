@@ -17,6 +17,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             &["B-PURGE-3"],
             tombstone_of_another_revision,
         ),
+        Trial::new(
+            "purge.concerns-one-address",
+            &["B-ADDR-1", "B-PURGE-1", "B-PURGE-2"],
+            concerns_one_address,
+        ),
         Trial::new("purge.none", &["B-PURGE-4"], none),
         Trial::new(
             "purge.hundreds-and-again",
@@ -27,8 +32,14 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 async fn row_whatever_is_there(arena: Arc<Arena>) -> Verdict {
-    let places = ["vacant", "live", "pinned", "gone", "expired"].map(|name| arena.at(name));
-    let [_, live, pinned, gone, old] = &places;
+    let places = ["vacant", "live", "pinned", "gone", "expired", "again", "removed"].map(|name| arena.at(name));
+    let [_, live, pinned, gone, old, again, removed] = &places;
+    // What was there before must not show again.
+    for at in [again, removed] {
+        arena.bury(at, arena.rev()).await?;
+        arena.put(at, &item(arena.rev())).await?;
+    }
+    arena.bury(removed, arena.rev()).await?;
     arena.put(live, &item(arena.rev())).await?;
     let fixed = Item {
         pinned: true,
@@ -114,6 +125,18 @@ async fn tombstone_of_another_revision(arena: Arc<Arena>) -> Verdict {
             Some(truth),
             "what is at {at} after the purge"
         );
+    }
+    Ok(())
+}
+
+async fn concerns_one_address(arena: Arc<Arena>) -> Verdict {
+    let (at, neighbours) = arena.neighbourhood().await?;
+    arena.backend.purge(&[Purge::Row(at.clone())]).await?;
+    let rev = arena.rev();
+    arena.bury(&at, rev).await?;
+    arena.backend.purge(&[Purge::Tombstone(at, rev)]).await?;
+    for (at, item) in neighbours {
+        same!(arena.get(&at).await?, Some(item), "the neighbour at {at}");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use konserve_core::Instant;
 use konserve_core::backend::{Item, Read, When};
 
 use crate::arena::{Arena, expired, item};
@@ -79,6 +80,12 @@ async fn strong_sees(arena: Arc<Arena>) -> Verdict {
         );
         let many = reader.read_many(std::slice::from_ref(&at), Read::STRONG).await?;
         same!(many.first(), Some(&expected), "read_many through the other handle");
+        let bare = expected.clone().map(|item| Item { body: None, ..item });
+        same!(
+            reader.read(&at, Read::STRONG.without_body()).await?,
+            bare,
+            "read through the other handle, without the body"
+        );
         same!(
             writer.read(&at, Read::STRONG).await?,
             expected,
@@ -92,6 +99,7 @@ async fn without_body(arena: Arc<Arena>) -> Verdict {
     let at = arena.at("a");
     let written = Item {
         pinned: true,
+        expires: Some(Instant::from_millis(64_060_588_800_000)), // in the year 4000
         body: Some(Bytes::from(vec![7; 3000])),
         ..item(arena.rev())
     };
@@ -247,7 +255,12 @@ async fn many_complete(arena: Arc<Arena>) -> Verdict {
 }
 
 async fn many_without_body(arena: Arc<Arena>) -> Verdict {
-    let (at, item) = (arena.at("a"), item(arena.rev()));
+    let at = arena.at("a");
+    let item = Item {
+        pinned: true,
+        expires: Some(Instant::from_millis(64_060_588_800_000)),
+        ..item(arena.rev())
+    };
     arena.put(&at, &item).await?;
     let asked = [at, arena.at("vacant")];
     let found = arena.backend.read_many(&asked, Read::STRONG.without_body()).await?;

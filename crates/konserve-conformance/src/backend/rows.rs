@@ -36,6 +36,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             many_tombstones_first,
         ),
         Trial::new("rows.what-stays-comes-once", &["B-ROWS-6"], what_stays_comes_once),
+        Trial::new(
+            "rows.while-delivered-is-purged",
+            &["B-ROWS-6"],
+            while_delivered_is_purged,
+        ),
+        Trial::new(
+            "rows.while-undelivered-is-purged",
+            &["B-ROWS-6"],
+            while_undelivered_is_purged,
+        ),
         Trial::new("rows.strong-and-without-body", &["B-ROWS-7"], strong_and_without_body),
         Trial::new("rows.dropped-midway", &["B-ROWS-5"], dropped_midway),
     ]
@@ -288,6 +298,43 @@ async fn what_stays_comes_once(arena: Arc<Arena>) -> Verdict {
     }
     drop(until);
     joined(churn).await
+}
+
+/// Takes away every row as it is delivered; all of them come all the same.
+async fn while_delivered_is_purged(arena: Arc<Arena>) -> Verdict {
+    let there = arena.fill_rows(&partition()).await?;
+    let backend = arena.namespace.another().await?;
+    let mut rows = arena.backend.rows(query());
+    for expected in there {
+        let row = rows.next().await.transpose()?;
+        backend.purge(&[Purge::Row(at(expected.0))]).await?;
+        same!(row, Some(expected), "the next row");
+    }
+    same!(rows.next().await.transpose()?, None, "what comes behind the last row");
+    same!(arena.rows(query()).await?, [], "what is left");
+    Ok(())
+}
+
+/// Takes away every odd row before it can be delivered; the even ones come all the same.
+async fn while_undelivered_is_purged(arena: Arc<Arena>) -> Verdict {
+    let there = arena.fill_rows(&partition()).await?;
+    let stays: Vec<_> = there.iter().filter(|(row, _)| row % 2 == 0).cloned().collect();
+    let mut rows = arena.backend.rows(query());
+    let mut found: Vec<_> = rows.next().await.transpose()?.into_iter().collect();
+    let odd = there.iter().filter(|(row, _)| row % 2 == 1);
+    let doomed: Vec<_> = odd.map(|(row, _)| Purge::Row(at(*row))).collect();
+    arena.namespace.another().await?.purge(&doomed).await?;
+    while let Some(row) = rows.next().await.transpose()? {
+        found.push(row);
+    }
+    found.retain(|(row, _)| row % 2 == 0);
+    check!(
+        found == stays,
+        "{} rows stayed, {} of them came or came otherwise",
+        stays.len(),
+        found.len()
+    );
+    Ok(())
 }
 
 async fn strong_and_without_body(arena: Arc<Arena>) -> Verdict {

@@ -139,15 +139,11 @@ async fn repeated_with_other_bytes(arena: Arc<Arena>) -> Verdict {
 }
 
 async fn concerns_one_address(arena: Arc<Arena>) -> Verdict {
-    let neighbours: Vec<_> = ["a", "b", "ab", "aa", "A"]
-        .map(|name| (arena.at(name), item(arena.rev())))
-        .into();
-    arena.fill(neighbours.clone()).await?;
-    let at = &neighbours[0].0;
-    arena.put(at, &item(arena.rev())).await?;
-    arena.bury(at, arena.rev()).await?;
-    for (at, item) in &neighbours[1..] {
-        same!(arena.get(at).await?, Some(item.clone()), "the neighbour at {at}");
+    let (at, neighbours) = arena.neighbourhood().await?;
+    arena.put(&at, &item(arena.rev())).await?;
+    arena.bury(&at, arena.rev()).await?;
+    for (at, item) in neighbours {
+        same!(arena.get(&at).await?, Some(item), "the neighbour at {at}");
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             "cancellation.lock-left-behind",
             "cancellation.write",
             "a lock in the database is released by code behind an await, which a dropped future never reaches",
-            || LeavesLock::default(),
+            LeavesLock::default,
         ),
         Mutant::new(
             "cancellation.removed-without-a-tombstone",

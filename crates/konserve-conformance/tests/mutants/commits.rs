@@ -14,7 +14,7 @@ use konserve_core::{Error, ErrorKind, Result};
 use konserve_memory::Builder;
 
 use crate::conditions::SeesExpired;
-use crate::engine::{Listed, Right, Wrong, apply, pause};
+use crate::engine::{Listed, Right, Wrong, apply, latency};
 use crate::mutant::Mutant;
 
 pub(crate) fn mutants() -> Vec<Mutant> {
@@ -66,7 +66,7 @@ fn atomicity() -> Vec<Mutant> {
             "commits.listed-later",
             "commit.is-seen-by-every-read",
             "single writes keep the index up to date, transactions leave that to a worker",
-            || NotListed::default(),
+            NotListed::default,
         ),
         Mutant::new(
             "commits.within-one-partition",
@@ -203,24 +203,7 @@ fn parts() -> Vec<Mutant> {
             "commits.conditions-ignored",
             "commit.write.when-absent.refused-by-live-lower",
             "the batch of the engine is atomic and knows no conditions",
-            || {
-                Commits(|all| {
-                    let always = |one| match one {
-                        Mutation::Write { at, item, .. } => Mutation::Write {
-                            at,
-                            item,
-                            when: When::Always,
-                        },
-                        Mutation::Remove { at, rev, .. } => Mutation::Remove {
-                            at,
-                            rev,
-                            when: When::Always,
-                        },
-                        check => check,
-                    };
-                    all.into_iter().map(always).collect()
-                })
-            },
+            || Commits(|all| all.into_iter().map(unconditional).collect()),
         ),
         Mutant::new(
             "commits.one-address-twice",
@@ -453,7 +436,7 @@ impl Wrong for ConditionsFirst {
         if !refused.is_empty() {
             return Ok(Committed::Refused(refused));
         }
-        pause().await;
+        latency().await;
         let writes = first.into_iter().filter(|one| one.rev().is_some()).map(unconditional);
         let all: Vec<_> = writes.chain(rest).collect();
         match all.is_empty() {
@@ -635,16 +618,13 @@ impl Wrong for Limits {
     }
 }
 
-/// More than any limit.
-const NO_LIMIT: TransactionLimits = TransactionLimits {
-    items: 8,
-    bytes: usize::MAX,
-};
-
 #[async_trait]
 impl Wrong for CountsBodies {
     fn builder(&self, declared: Builder) -> Builder {
-        declared.transactions(NO_LIMIT)
+        declared.transactions(TransactionLimits {
+            items: 8,
+            bytes: usize::MAX,
+        })
     }
 
     async fn commit(&self, right: &Right, all: Vec<Mutation>) -> Result<Committed> {

@@ -119,7 +119,7 @@ fn tables() -> Vec<Mutant> {
         Mutant::new(
             "conditions.matches-hindered-by-pinned",
             "write.when-matches-it.applied-over-pinned-lower",
-            "pinned is taken for read-only",
+            "pinned is taken for read-only, and nobody can replace what was once pinned",
             || {
                 Judges(|when, mine, there| match (when, there) {
                     (When::Matches(_), Some(Occupant::Item(item))) if item.pinned => false,
@@ -149,19 +149,19 @@ fn tables() -> Vec<Mutant> {
             "conditions.expired-exists",
             "write.when-exists.refused-by-expired-lower",
             "conditions look at what is stored, and the clock is only looked at by reads",
-            || SeesExpired::default(),
+            SeesExpired::default,
         ),
         Mutant::new(
             "conditions.expired-is-not-absent",
             "write.when-absent.applied-over-expired-lower",
             "an item stays until the engine sweeps it away, which may take days",
-            || SeesExpired::default(),
+            SeesExpired::default,
         ),
         Mutant::new(
             "conditions.expired-matches",
             "remove.when-matches-it.refused-by-expired-lower",
             "the revision of an expired item is still in its column",
-            || SeesExpired::default(),
+            SeesExpired::default,
         ),
     ]
 }

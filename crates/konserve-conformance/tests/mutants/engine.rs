@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -244,6 +245,11 @@ pub(crate) async fn pause() {
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Takes as long as a request does, so that rivals are under way at the same time.
+pub(crate) async fn latency() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// What an engine answers that does not take a request.

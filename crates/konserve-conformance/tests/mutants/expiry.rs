@@ -43,7 +43,7 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             "expiry.leaves-nothing",
             "expiry.long-past",
             "the engine deletes what has expired, and with it the revision that fences off late writes",
-            || Vanishes::default(),
+            Vanishes::default,
         ),
         Mutant::new(
             "expiry.seen-by-single-reads",
@@ -97,11 +97,6 @@ impl Wrong for Expires {
     async fn write(&self, right: &Right, at: &Address, item: Item, when: When) -> Result<Written> {
         let expires = item.expires.map(self.0);
         right.write(at, Item { expires, ..item }, when).await
-    }
-
-    // What is stored is right: only what is made of it is not.
-    async fn read(&self, right: &Right, at: &Address, how: Read) -> Result<Option<Item>> {
-        right.read(at, how).await
     }
 }
 

@@ -109,7 +109,7 @@ fn restart() -> Vec<Mutant> {
             "restart.purged-is-back",
             "restart.everything-is-there",
             "the journal is replayed, and purges are not in it",
-            || Replays::default(),
+            Replays::default,
         ),
         Mutant::new(
             "restart.another-order",

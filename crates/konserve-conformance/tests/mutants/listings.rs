@@ -173,7 +173,7 @@ fn pages() -> Vec<Mutant> {
         ),
         Mutant::new(
             "listings.fail-on-what-is-gone",
-            "list.while-delivered-is-purged",
+            "list.while-undelivered-is-purged",
             "the names are listed first, and a file that is gone when it is opened is an error",
             || FailsOnGone,
         ),
@@ -354,7 +354,6 @@ impl Wrong for FailsOnGone {
             .and_then(move |at| {
                 let right = right.clone();
                 async move {
-                    // The next few were opened in advance.
                     let gone = || Error::new(ErrorKind::Unavailable, "no such file");
                     let occupant = right.occupant(&at).await?.ok_or_else(gone)?;
                     Ok((at, occupant))

@@ -1,15 +1,15 @@
 //! A mutant: an engine with one defect, and the trial that must catch it.
 
-use std::fmt::Write;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use konserve_conformance::{Harness, ManualClock, Namespace, Page, Suite, catalogue};
+use konserve_conformance::{Harness, ManualClock, Namespace, Outcome, Page, Suite, catalogue};
 use konserve_core::backend::{Backend, Capabilities, TransactionLimits};
 use konserve_core::{Instant, Result};
 use konserve_memory::{Builder, Memory};
-use libtest_mimic::Arguments;
+use tokio::runtime::Runtime;
 
 use crate::engine::{Engine, Nothing, Right, Wrong};
 
@@ -69,17 +69,15 @@ impl Mutant {
 
     /// The trial that this mutant names passes on the engine without the defect, and fails on the one with it.
     pub(crate) fn must_be_caught(&self) -> Result<(), String> {
-        match verdict(self.healthy(), self.trial) {
-            Verdict::Passed => {}
-            Verdict::Ignored => return Err(format!("{} does not apply to this set-up", self.trial)),
-            Verdict::Failed(why) => return Err(format!("{} fails without the defect: {why}", self.trial)),
+        match outcome(self.healthy(), self.trial) {
+            Some(Outcome::Passed) => {}
+            Some(Outcome::Failed(why)) => return Err(format!("{} fails without the defect: {why}", self.trial)),
+            _ => return Err(format!("{} does not apply to this set-up", self.trial)),
         }
-        match verdict(self.clone(), self.trial) {
-            Verdict::Failed(why) if why.contains("a panic:") || why.contains("not finished after") => {
-                Err(format!("{} is no clean verdict: {why}", self.trial))
-            }
-            Verdict::Failed(_) => Ok(()),
-            Verdict::Passed | Verdict::Ignored => Err(self.survived()),
+        match outcome(self.clone(), self.trial) {
+            Some(Outcome::Failed(why)) if is_clean(&why) => Ok(()),
+            Some(Outcome::Failed(why)) => Err(format!("{} is no clean verdict: {why}", self.trial)),
+            _ => Err(self.survived()),
         }
     }
 
@@ -93,17 +91,24 @@ impl Mutant {
 
     /// Says which trials, other than the one that was named, catch the mutant.
     fn survived(&self) -> String {
-        let mut message = format!("{} survives {}, ", self.name, self.trial);
+        let fails = |mutant: Self, id: &str| matches!(outcome(mutant, id), Some(Outcome::Failed(_)));
         let ids = catalogue().into_iter().map(|entry| entry.id);
         let caught: Vec<_> = ids
-            .filter(|id| matches!(verdict(self.clone(), id), Verdict::Failed(_)))
+            .filter(|id| fails(self.clone(), id) && !fails(self.healthy(), id))
             .collect();
-        // Writing to a string cannot fail.
-        let _ = match &caught[..] {
-            [] => write!(message, "and no other trial catches it either: a hole in the suite"),
-            some => write!(message, "and is killed only by {}", some.join(", ")),
+        let (name, trial, why) = (self.name, self.trial, self.why);
+        let killers = match &caught[..] {
+            [] => "no other trial catches it either: a hole in the suite".to_owned(),
+            all => {
+                let first: Vec<_> = all.iter().take(12).map(String::as_str).collect();
+                format!(
+                    "it is killed only by others, {} of them: {}",
+                    all.len(),
+                    first.join(", ")
+                )
+            }
         };
-        write!(message, "\n  the defect: {}", self.why).map_or_else(|_| String::new(), |()| message)
+        format!("{name} survives {trial}, and {killers}\n  the defect: {why}")
     }
 
     /// What the engine declares, rightly or not.
@@ -121,29 +126,22 @@ impl Mutant {
     }
 }
 
-enum Verdict {
-    Passed,
-    Ignored,
-    Failed(String),
+/// Whether a failure is one that the trial found, and not one that the suite had to put an end to.
+fn is_clean(failure: &str) -> bool {
+    !failure.starts_with("a panic:") && !failure.starts_with("not finished after")
 }
 
-/// What one trial says of an engine.
-fn verdict(mutant: Mutant, trial: &str) -> Verdict {
-    let Ok(log) = tempfile::NamedTempFile::new() else {
-        return Verdict::Failed("no file for the log".to_owned());
-    };
-    let arguments = Arguments {
-        filter: Some(trial.to_owned()),
-        exact: true,
-        test_threads: Some(1),
-        logfile: log.path().to_str().map(str::to_owned),
-        ..Arguments::default()
-    };
-    let conclusion = libtest_mimic::run(&arguments, Suite::new(mutant).seed(1).trials());
-    match (conclusion.num_passed, conclusion.num_failed) {
-        (1, 0) => Verdict::Passed,
-        (0, 0) => Verdict::Ignored,
-        _ => Verdict::Failed(std::fs::read_to_string(log.path()).unwrap_or_default()),
+/// What one trial says of an engine; `None` when it does not apply.
+fn outcome(mutant: Mutant, trial: &str) -> Option<Outcome> {
+    static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .enable_all()
+            .build()
+    });
+    match &*RUNTIME {
+        Ok(runtime) => runtime.block_on(Suite::new(mutant).seed(1).thorough(1).outcome(trial)),
+        Err(error) => Some(Outcome::Failed(format!("no runtime: {error}"))),
     }
 }
 

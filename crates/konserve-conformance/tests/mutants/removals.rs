@@ -17,7 +17,7 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             "removals.leave-nothing",
             "remove.leaves-a-tombstone",
             "the row is deleted, as engines do when they are told to delete",
-            || Deletes { only_items: true },
+            || Deletes,
         ),
         Mutant::new(
             "removals.of-nothing-leave-nothing",
@@ -87,20 +87,18 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             "removals.tombstones-in-a-table-of-their-own",
             "list.tombstones-on-request",
             "tombstones are kept beside the items, and a write does not take them away",
-            || Beside::default(),
+            Beside::default,
         ),
         Mutant::new(
             "removals.old-tombstone-comes-back",
             "purge.row-whatever-is-there",
             "versions are kept, and erasing the newest lets the one before it show again",
-            || Versions::default(),
+            Versions::default,
         ),
     ]
 }
 
-struct Deletes {
-    only_items: bool,
-}
+struct Deletes;
 struct OnlyWhatIsThere;
 struct NotFound;
 struct KeepsRevision;
@@ -126,13 +124,7 @@ fn note(tombstones: &Tombstones, at: &Address, rev: Rev) {
 impl Wrong for Deletes {
     async fn remove(&self, right: &Right, at: &Address, rev: Rev, when: When) -> Result<Written> {
         let answer = right.remove(at, rev, when).await?;
-        let item_was_there = matches!(
-            &answer,
-            Written::Applied {
-                previous: Previous::Known(Some(Occupant::Item(_)))
-            }
-        );
-        if item_was_there == self.only_items {
+        if let Written::Applied { .. } = &answer {
             right.purge(&[Purge::Tombstone(at.clone(), rev)]).await?;
         }
         Ok(answer)

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use konserve_core::backend::{Address, Backend, Item, Occupant, Previous, Space, When, Written};
 use konserve_core::{Error, ErrorKind, Outcome, Result, Rev};
 
-use crate::engine::{Right, Wrong, applied, pause};
+use crate::engine::{Right, Wrong, applied, latency};
 use crate::mutant::Mutant;
 
 pub(crate) fn mutants() -> Vec<Mutant> {
@@ -47,7 +47,7 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             "rivals.lock-of-the-handle",
             "concurrency.increments-add-up",
             "a mutex in the handle keeps its callers apart, and nothing keeps handles apart",
-            || LocksHandle::default(),
+            LocksHandle::default,
         ),
         Mutant::new(
             "rivals.lost-answer-called-not-applied",
@@ -85,7 +85,7 @@ async fn check_then_write(right: &Right, at: &Address, item: Item, when: When) -
     if !when.admits(item.rev, current.as_ref()) {
         return Ok(Written::Refused { current });
     }
-    pause().await;
+    latency().await;
     right.write(at, item, When::Always).await?;
     let previous = Previous::Unknown;
     Ok(Written::Applied { previous })
@@ -108,7 +108,7 @@ impl Wrong for RemovesAfterCheck {
         if !when.admits(rev, current.as_ref()) {
             return Ok(Written::Refused { current });
         }
-        pause().await;
+        latency().await;
         right.remove(at, rev, When::Always).await?;
         Ok(applied(current))
     }
@@ -133,9 +133,7 @@ impl Wrong for LosesAnswers {
         let count = self.0.fetch_add(1, Ordering::Relaxed);
         match (&answer, when) {
             (Written::Applied { .. }, When::Matches(_)) if count % 3 == 2 => {
-                for _ in 0..10 {
-                    pause().await;
-                }
+                latency().await;
                 Err(Error::new(ErrorKind::Unavailable, "no answer in time").with_outcome(Outcome::NotApplied))
             }
             _ => Ok(answer),
@@ -150,7 +148,7 @@ impl Wrong for ReadsAfterRefusal {
         let Written::Refused { .. } = &answer else {
             return Ok(answer);
         };
-        pause().await;
+        latency().await;
         let current = right.occupant(at).await?;
         Ok(Written::Refused { current })
     }
@@ -160,7 +158,7 @@ impl Wrong for ReadsAfterRefusal {
 impl Wrong for ReadsBeforeRemoval {
     async fn remove(&self, right: &Right, at: &Address, rev: Rev, when: When) -> Result<Written> {
         let before = right.occupant(at).await?;
-        pause().await;
+        latency().await;
         match right.remove(at, rev, when).await? {
             Written::Applied {
                 previous: Previous::Known(Some(Occupant::Item(_) | Occupant::Tombstone(_))),

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use konserve_core::backend::{Backend, Occupant, Order, Partition, RowQuery, Space};
-use konserve_core::{Error, ErrorKind};
+use konserve_core::backend::{Address, Backend, Occupant, Order, Partition, RowQuery, Space};
+use konserve_core::{Error, ErrorKind, Result};
 
 use crate::engine::{Right, Rows, Wrong};
 use crate::mutant::Mutant;
@@ -168,9 +168,15 @@ pub(crate) fn mutants() -> Vec<Mutant> {
         ),
         Mutant::new(
             "rows.pages-by-offset",
-            "rows.what-stays-comes-once",
+            "rows.while-delivered-is-purged",
             "`OFFSET … LIMIT …`: what is removed meanwhile moves the rest over the boundary of a page",
             || Offsets,
+        ),
+        Mutant::new(
+            "rows.fail-on-what-is-gone",
+            "rows.while-undelivered-is-purged",
+            "the names are listed first, and a file that is gone when it is opened is an error",
+            || FailsOnGone,
         ),
         Mutant::new(
             "rows.of-partitions-with-the-same-beginning",
@@ -230,6 +236,7 @@ struct LimitFirst;
 struct CountsTombstones;
 struct EndsAtGap;
 struct Offsets;
+struct FailsOnGone;
 struct Prefix;
 struct AllSpaces;
 /// By what rows are ordered.
@@ -242,7 +249,7 @@ fn failing(message: &str) -> Rows {
 /// All rows that a future finds.
 fn found<F>(find: F) -> Rows
 where
-    F: Future<Output = konserve_core::Result<Vec<(u64, konserve_core::backend::Item)>>> + Send + 'static,
+    F: Future<Output = Result<Vec<(u64, konserve_core::backend::Item)>>> + Send + 'static,
 {
     stream::once(find)
         .map_ok(|rows| stream::iter(rows.into_iter().map(Ok)))
@@ -318,10 +325,10 @@ impl Wrong for CountsTombstones {
 }
 
 /// The occupants of the first rows, tombstones included.
-async fn occupants(right: &Right, query: &RowQuery) -> konserve_core::Result<Vec<(u64, Occupant)>> {
+async fn occupants(right: &Right, query: &RowQuery) -> Result<Vec<(u64, Occupant)>> {
     let mut found = Vec::new();
     for row in (0..200).filter(|row| query.range.contains(row)) {
-        let at = konserve_core::backend::Address::new(query.space, query.partition.clone(), row);
+        let at = Address::new(query.space, query.partition.clone(), row);
         if let Some(occupant) = right.occupant(&at).await? {
             found.push((row, occupant));
         }
@@ -355,20 +362,35 @@ impl Wrong for EndsAtGap {
 impl Wrong for Offsets {
     fn rows(&self, right: &Right, query: RowQuery) -> Rows {
         let right = right.clone();
-        found(async move {
-            let mut rows = Vec::new();
-            let mut offset = 0;
-            loop {
-                let page = right.rows(query.clone()).skip(offset).take(8);
-                let page: Vec<_> = page.try_collect().await?;
-                if page.is_empty() {
-                    return Ok(rows);
-                }
-                offset += page.len();
-                rows.extend(page);
-                tokio::task::yield_now().await;
+        let pages = stream::unfold(0, move |offset| {
+            let page = right.rows(query.clone()).skip(offset).take(8);
+            async move {
+                let page: Vec<_> = page.collect().await;
+                (!page.is_empty()).then(|| (page, offset + 8))
             }
-        })
+        });
+        pages.flat_map(stream::iter).boxed()
+    }
+}
+
+#[async_trait]
+impl Wrong for FailsOnGone {
+    fn rows(&self, right: &Right, query: RowQuery) -> Rows {
+        let rows = right.rows(query.clone()).map_ok(|(row, _)| row);
+        let rows = stream::once(rows.try_collect::<Vec<_>>());
+        let right = right.clone();
+        rows.map_ok(|rows| stream::iter(rows.into_iter().map(Ok)))
+            .try_flatten()
+            .and_then(move |row| {
+                let (right, query) = (right.clone(), query.clone());
+                async move {
+                    let at = Address::new(query.space, query.partition, row);
+                    let gone = || Error::new(ErrorKind::Unavailable, "no such file");
+                    let item = right.read(&at, query.how).await?.ok_or_else(gone)?;
+                    Ok((row, item))
+                }
+            })
+            .boxed()
     }
 }
 

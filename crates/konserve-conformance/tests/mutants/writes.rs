@@ -17,13 +17,13 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             "writes.acknowledged-before-stored",
             "write.applied-is-stored",
             "writes are queued and acknowledged, and stored with the next one",
-            || Queues::default(),
+            Queues::default,
         ),
         Mutant::new(
             "writes.late-duplicate-stored-again",
             "write.applied-is-stored",
             "a request that was sent twice, of which the second copy arrives after the next write",
-            || ArrivesTwice::default(),
+            ArrivesTwice::default,
         ),
         Mutant::new(
             "writes.retry-meets-itself",
@@ -76,7 +76,7 @@ pub(crate) fn mutants() -> Vec<Mutant> {
         Mutant::new(
             "writes.refused-tells-the-rejected-item",
             "write.refused-tells-what-is-there",
-            "the answer echoes the request",
+            "the answer echoes the item of the request, which nobody has stored",
             || Refusing(|_, new| Some(Occupant::Item(new))),
         ),
         Mutant::new(
@@ -98,7 +98,7 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             || BodyFirst,
         ),
         Mutant::new(
-            "writes.refusal-of-a-tombstone-tells-nothing",
+            "writes.fenced-off-and-acknowledged",
             "remove.fences-off-what-is-late",
             "a write that a tombstone refuses is acknowledged, as the item is not there in the end either way",
             || AcknowledgesFenced,
