@@ -1,5 +1,6 @@
 //! Trials of conditions among rivals, on several handles and threads.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -214,7 +215,7 @@ async fn refusals_tell_the_reason(arena: Arc<Arena>) -> Verdict {
     Ok(())
 }
 
-/// What is only applied over something lower leaves a chain: each tells of the one before it, and no two of the same.
+/// Everything is applied, in whatever order: each takes the place of another one, and says of which.
 async fn each_is_replaced_once(arena: Arc<Arena>) -> Verdict {
     let at = arena.at("a");
     let mut tasks = Vec::new();
@@ -223,33 +224,39 @@ async fn each_is_replaced_once(arena: Arc<Arena>) -> Verdict {
         tasks.push(tokio::spawn(async move {
             let mut applied = Vec::new();
             for round in 0..INCREMENTS {
-                tokio::task::yield_now().await;
                 let item = item(arena.rev());
                 let removes = (task as u64 + round).is_multiple_of(2);
                 let answer = match removes {
-                    true => settled(|| backend.remove(&at, item.rev, When::Newer)).await?,
-                    false => settled(|| backend.write(&at, item.clone(), When::Newer)).await?,
+                    true => settled(|| backend.remove(&at, item.rev, When::Always)).await?,
+                    false => settled(|| backend.write(&at, item.clone(), When::Always)).await?,
                 };
-                match answer {
-                    Written::Applied { previous } => applied.push((item.rev, previous)),
-                    Written::Refused { .. } => {}
-                }
+                let Written::Applied { previous } = answer else {
+                    return Err(Failure::new(format!("not applied: {answer:?}")));
+                };
+                applied.push((item.rev, previous));
+                tokio::task::yield_now().await;
             }
             Verdict::Ok(applied)
         }));
     }
-    let mut chain = Vec::new();
+    let mut all = Vec::new();
     for task in tasks {
-        chain.extend(joined(task).await?);
+        all.extend(joined(task).await?);
     }
-    chain.sort_by_key(|(rev, _)| *rev);
-    let mut before = None;
-    for (rev, previous) in chain {
-        if let Previous::Known(replaced) = previous {
-            let replaced = replaced.map(|occupant| occupant.rev());
-            same!(replaced, before, "what {rev} replaced, by its own answer");
+    let applied: HashSet<_> = all.iter().map(|(rev, _)| *rev).collect();
+    let mut replaced = HashSet::new();
+    for (rev, previous) in all {
+        if let Previous::Known(previous) = previous {
+            let previous = previous.map(|occupant| occupant.rev());
+            check!(
+                previous.is_none_or(|previous| previous != rev && applied.contains(&previous)),
+                "{rev} replaced {previous:?}, by its own answer, which was not there"
+            );
+            check!(
+                replaced.insert(previous),
+                "{rev} replaced {previous:?}, by its own answer, as another one did before"
+            );
         }
-        before = Some(rev);
     }
     Ok(())
 }
