@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::arena::Arena;
 use crate::failure::Verdict;
-use crate::{Harness, backend, concurrency, store};
+use crate::{Harness, backend, concurrency, crashes, store};
 
 /// What a trial can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +77,7 @@ pub fn catalogue() -> Vec<Entry> {
 }
 
 pub(crate) fn all() -> Vec<Trial> {
-    [backend::trials(), store::trials(), concurrency::trials()]
+    [backend::trials(), store::trials(), concurrency::trials(), crashes::trials()]
         .into_iter()
         .flatten()
         .collect()
