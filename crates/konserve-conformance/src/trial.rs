@@ -77,10 +77,15 @@ pub fn catalogue() -> Vec<Entry> {
 }
 
 pub(crate) fn all() -> Vec<Trial> {
-    [backend::trials(), store::trials(), concurrency::trials(), crashes::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        backend::trials(),
+        store::trials(),
+        concurrency::trials(),
+        crashes::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 pub(crate) type Run = Pin<Box<dyn Future<Output = Verdict> + Send>>;

@@ -12,15 +12,10 @@ use super::wire::{Fate, Wire};
 use crate::arena::{Arena, Random};
 use crate::failure::{Verdict, check};
 use crate::polls;
-use crate::trial::Trial;
 
 /// Up to how many polls are tried one by one; of more, some at the beginning, some at the end, and some in between.
 const ALL: usize = 24;
 const SOME: usize = 10;
-
-pub(super) fn trials() -> Vec<Trial> {
-    Vec::new()
-}
 
 pub(super) async fn cancellations(arena: Arc<Arena>, operation: &'static Operation) -> Verdict {
     let mut random = arena.random();

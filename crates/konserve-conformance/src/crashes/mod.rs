@@ -46,7 +46,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         let trial = Trial::new(id, clauses, move |arena| cancellation::cancellations(arena, operation));
         with_needs(trial.seeded(), operation)
     });
-    crashes.chain(cancellations).chain(cancellation::trials()).collect()
+    crashes.chain(cancellations).collect()
 }
 
 fn with_needs(trial: Trial, operation: &Operation) -> Trial {

@@ -8,6 +8,7 @@ mod errors;
 mod logs;
 mod multi;
 mod paths;
+mod restart;
 mod sizes;
 mod typed;
 mod updates;
@@ -34,6 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         binaries::trials(),
         logs::trials(),
         whole::trials(),
+        restart::trials(),
         errors::trials(),
     ];
     groups.into_iter().flatten().collect()

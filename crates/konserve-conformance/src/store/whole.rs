@@ -7,10 +7,10 @@ use futures::TryStreamExt;
 use konserve_core::backend::{Listing, Read, Space};
 use konserve_core::{ErrorKind, Key, Kind, Meta, Value, path};
 
-use super::{edn, over, store};
+use super::{edn, store};
 use crate::arena::Arena;
 use crate::failure::{Verdict, check, refused, same};
-use crate::trial::{Capability, Trial};
+use crate::trial::Trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -19,14 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("store.keys-resumed", &["S-KEYS-2"], keys_resumed),
         Trial::new("store.kinds", &["S-KIND-1"], kinds),
         Trial::new("store.collect-of-tombstones", &["S-COLLECT-1"], collect_of_tombstones),
-        Trial::new("store.restart", &["S-RESTART-1"], restart),
         Trial::new("store.closed", &["S-CLOSE-1"], closed),
-        Trial::new(
-            "store.large-values-after-restart",
-            &["S-RESTART-1", "S-SIZE-1"],
-            large_after_restart,
-        )
-        .needs(Capability::LargeValues),
     ]
 }
 
@@ -178,65 +171,6 @@ async fn collect_of_tombstones(arena: Arc<Arena>) -> Verdict {
     how.tombstones = true;
     same!(arena.list(Space::Document, how).await?.len(), 1, "what is left");
     same!(store.get::<i64>("stays").await?, Some(1), "what stays");
-    Ok(())
-}
-
-async fn restart(arena: Arc<Arena>) -> Verdict {
-    let before = store(&arena);
-    let revision = before
-        .assoc("document", &edn("{:a [1 2]}")?)
-        .meta(edn("{:by \"me\"}")?)
-        .await?;
-    before.bassoc("binary", vec![7; 2000]).await?;
-    before.append_all("log", 0..5).await?;
-    before.assoc("gone", &1).await?;
-    before.dissoc("gone").await?;
-    before.close().await?;
-
-    let after = over(arena.namespace.reopen().await?);
-    same!(
-        after.get::<Value>("document").await?,
-        Some(edn("{:a [1 2]}")?),
-        "the document"
-    );
-    let meta = after.get_meta("document").await?;
-    same!(
-        meta.map(|meta| (meta.revision, meta.user.len())),
-        Some((revision, 1)),
-        "its meta"
-    );
-    let blob = after.bget("binary").await?;
-    check!(
-        blob.is_some_and(|blob| blob.len() == 2000),
-        "the binary came back otherwise"
-    );
-    check!(!after.exists("gone").await?, "what was removed is back");
-    same!(after.append("log", &5).await?, 5, "the position after a restart");
-    same!(
-        after.log::<i64>("log").try_collect::<Vec<_>>().await?,
-        Vec::from_iter(0..6),
-        "the log"
-    );
-    let updated = after.assoc("document", &1).if_revision(revision).await?;
-    check!(updated > revision, "the revision did not grow over a restart");
-    Ok(())
-}
-
-async fn large_after_restart(arena: Arc<Arena>) -> Verdict {
-    let size = 2 * arena.capabilities.item_limit.unwrap_or(500_000).min(500_000) + 1;
-    let text = "l".repeat(size);
-    let before = store(&arena);
-    before.assoc("large", &text).await?;
-    before.close().await?;
-    let after = over(arena.namespace.reopen().await?);
-    check!(
-        after.get::<String>("large").await?.as_ref() == Some(&text),
-        "a large document came back otherwise"
-    );
-    check!(after.dissoc("large").await?, "it did not exist");
-    for _ in 0..3 {
-        after.collect().without_waiting().await?;
-    }
     Ok(())
 }
 
