@@ -1,9 +1,11 @@
-//! What an interrupted call leaves: old or new, never a mix, and nothing that cannot be collected.
+//! What collectors do with what was left behind: not before its time, not to what cannot be read, not under a writer.
+//!
+//! That a call which is broken off leaves old or new, and nothing that cannot be collected, is tried by the conformance
+//! suite, on every engine.
 
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use konserve_core::backend::{Backend, Listing, Purge, Read, Space, When};
 use konserve_core::{ErrorKind, Store};
@@ -25,163 +27,8 @@ fn slow(memory: &Memory) -> Store {
         .build()
 }
 
-/// Polls a request this often and then drops it. Says whether it was done.
-async fn poll_and_drop<T>(request: impl IntoFuture<Output = T>, polls: usize) -> Option<T> {
-    let mut future = Box::pin(request.into_future());
-    for _ in 0..polls {
-        if let Some(done) = future.as_mut().now_or_never() {
-            return Some(done);
-        }
-        tokio::task::yield_now().await; // so that what is to wake it does
-    }
-    None
-}
-
-type Interrupted = fn(&Store) -> BoxFuture<'static, konserve_core::Result<()>>;
-
 fn large(letter: &str) -> String {
     letter.repeat(20_000)
-}
-
-/// The calls that take more than one step. Before each, `a` and `b` are large and old, and `log` has two entries.
-const CALLS: [(&str, Interrupted); 8] = [
-    ("overwrite", |store| {
-        store
-            .assoc("a", &large("n"))
-            .into_future()
-            .map(|done| done.map(drop))
-            .boxed()
-    }),
-    ("shrink", |store| {
-        store
-            .assoc("a", "small")
-            .into_future()
-            .map(|done| done.map(drop))
-            .boxed()
-    }),
-    ("update", |store| {
-        let update = store.update("a", |old: Option<String>| old.unwrap().replace('o', "n"));
-        update.into_future().map(|done| done.map(drop)).boxed()
-    }),
-    ("multi_assoc", |store| {
-        let pairs = [("a", large("n")), ("b", large("n"))];
-        store
-            .multi_assoc(pairs)
-            .into_future()
-            .map(|done| done.map(drop))
-            .boxed()
-    }),
-    ("multi_dissoc", |store| {
-        store
-            .multi_dissoc(["a", "b"])
-            .into_future()
-            .map(|done| done.map(drop))
-            .boxed()
-    }),
-    ("large append", |store| {
-        store
-            .append("log", &large("n"))
-            .into_future()
-            .map(|done| done.map(drop))
-            .boxed()
-    }),
-    ("log creation", |store| {
-        store
-            .append("new log", "1")
-            .into_future()
-            .map(|done| done.map(drop))
-            .boxed()
-    }),
-    ("log removal", |store| {
-        store.dissoc("log").into_future().map(|done| done.map(drop)).boxed()
-    }),
-];
-
-/// Everything that can be read.
-async fn state(store: &Store) -> Vec<String> {
-    let short = |text: String| format!("{}{}", &text[..1], text.len());
-    let mut state = Vec::new();
-    for key in ["a", "b"] {
-        let found = store.get::<String>(key).consistent().await.unwrap();
-        state.push(found.map_or("-".to_owned(), short));
-    }
-    for key in ["log", "new log"] {
-        let exists = store.exists(key).await.unwrap();
-        let entries: Vec<String> = store.log::<String>(key).consistent().try_collect().await.unwrap();
-        state.push(format!(
-            "{exists} {:?}",
-            entries.into_iter().map(short).collect::<Vec<_>>()
-        ));
-    }
-    state
-}
-
-async fn prepared() -> (Memory, Store) {
-    let (memory, store) = small_items();
-    store.assoc("a", &large("o")).await.unwrap();
-    store.assoc("b", &large("o")).await.unwrap();
-    store.append_all("log", ["1", "2"]).await.unwrap();
-    (memory, store)
-}
-
-#[tokio::test]
-async fn a_call_dropped_at_any_poll_leaves_old_or_new_and_can_be_collected() {
-    for (name, call) in CALLS {
-        let (_, store) = prepared().await;
-        let old = state(&store).await;
-        call(&store).await.unwrap();
-        let new = state(&store).await;
-        assert_ne!(old, new);
-        let (mut olds, mut news) = (0, 0);
-        for polls in 0.. {
-            let (memory, store) = prepared().await;
-            let done = poll_and_drop(call(&slow(&memory)), polls)
-                .await
-                .transpose()
-                .unwrap()
-                .is_some();
-            let found = state(&store).await;
-            // A log exists before its first entry.
-            let begun = name == "log creation" && found[3] == "true []";
-            assert!(
-                found == old || found == new || begun,
-                "{name} after {polls} polls: {found:?}"
-            );
-            assert!(!done || found == new, "{name} was done after {polls} polls");
-            olds += usize::from(found == old);
-            news += usize::from(found == new);
-            store.collect().without_waiting().await.unwrap();
-            assert_eq!(state(&store).await, found, "{name} after {polls} polls, collected");
-            // The state of the store says what is in it.
-            let generations = found.iter().map(|part| part.matches("20000").count()).sum::<usize>();
-            let shared = name == "multi_assoc" && found == new;
-            assert_eq!(
-                count(&memory, Space::Chunk).await,
-                generations * 6,
-                "{name} after {polls} polls"
-            );
-            assert_eq!(
-                count(&memory, Space::Generation).await,
-                if shared { 1 } else { generations }
-            );
-            let logs = found.iter().filter(|part| part.starts_with("true")).count();
-            let entries: usize = found[2..].iter().map(|part| part.matches('"').count() / 2).sum();
-            // The first two entries of the log are one row.
-            let rows = entries - usize::from(found[2].starts_with("true"));
-            assert_eq!(
-                count(&memory, Space::Log).await,
-                logs + rows,
-                "{name} after {polls} polls: {found:?}"
-            );
-            if done {
-                break;
-            }
-        }
-        assert!(
-            olds > 1 && news > 0,
-            "{name} was interrupted {olds} times before and {news} times after"
-        );
-    }
 }
 
 #[tokio::test]
