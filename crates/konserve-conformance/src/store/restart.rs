@@ -177,7 +177,8 @@ async fn large_after_restart(arena: Arc<Arena>) -> Verdict {
 async fn chunked_after_restart(arena: Arc<Arena>) -> Verdict {
     let text = |letter: &str| letter.repeat(2500);
     let before = chunking(Arc::clone(&arena.backend));
-    let pairs = ["a", "b", "c", "d"].map(|key| (key, text(key)));
+    // With the row of the generation, that is the smallest commit that every engine must take.
+    let pairs = ["a", "b", "c"].map(|key| (key, text(key)));
     before.multi_assoc(pairs).await?;
     before.assoc("b", &text("x")).await?;
     before.dissoc("c").await?;
@@ -187,12 +188,12 @@ async fn chunked_after_restart(arena: Arc<Arena>) -> Verdict {
     for _ in 0..3 {
         after.collect().without_waiting().await?;
     }
-    let found = after.multi_get::<String>(["a", "b", "c", "d"]).await?;
-    let expected = [("a", "a"), ("b", "x"), ("d", "d")].map(|(key, letter)| (Key::from(key), text(letter)));
+    let found = after.multi_get::<String>(["a", "b", "c"]).await?;
+    let expected = [("a", "a"), ("b", "x")].map(|(key, letter)| (Key::from(key), text(letter)));
     check!(found == BTreeMap::from(expected), "the values came back otherwise");
-    let removed = after.multi_dissoc(["a", "b", "c", "d"]).await?;
+    let removed = after.multi_dissoc(["a", "b", "c"]).await?;
     let existed: Vec<_> = removed.into_values().collect();
-    same!(existed, [true, true, false, true], "which keys existed");
+    same!(existed, [true, true, false], "which keys existed");
     for _ in 0..3 {
         after.collect().without_waiting().await?;
     }
