@@ -26,6 +26,12 @@ impl Failure {
             location: Location::caller(),
         }
     }
+
+    /// It happened under these circumstances.
+    pub(crate) fn within(mut self, circumstances: impl fmt::Display) -> Self {
+        self.message = format!("{circumstances}: {}", self.message);
+        self
+    }
 }
 
 impl fmt::Display for Failure {

@@ -33,6 +33,7 @@ mod concurrency;
 mod crashes;
 mod failure;
 mod faults;
+mod faulty;
 mod harness;
 mod linear;
 mod polls;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::arena::Arena;
 use crate::failure::Verdict;
-use crate::{Harness, backend, concurrency, crashes, store};
+use crate::{Harness, backend, concurrency, crashes, faulty, store};
 
 /// What a trial can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,6 +82,7 @@ pub(crate) fn all() -> Vec<Trial> {
         store::trials(),
         concurrency::trials(),
         crashes::trials(),
+        faulty::trials(),
     ]
     .into_iter()
     .flatten()

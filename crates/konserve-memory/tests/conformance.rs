@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use konserve_conformance::{Harness, ManualClock, Namespace, Page, Suite, run_all};
+use konserve_conformance::{FaultControl, Harness, LayerFaults, ManualClock, Namespace, Page, Suite, run_all};
 use konserve_core::backend::{Backend, Capabilities, Durability, Reach, TransactionLimits};
 use konserve_core::{Instant, Result};
 use konserve_memory::{Builder, Memory};
@@ -85,7 +85,13 @@ impl Harness for MemoryHarness {
     async fn open(&self) -> Result<Box<dyn Namespace>> {
         let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
         let memory = self.builder.clone().environment(clock.environment()).build();
-        Ok(Box::new(Store { memory, clock }))
+        let faults = LayerFaults::default();
+        Ok(Box::new(Store {
+            first: Arc::new(faults.around(memory.clone())),
+            memory,
+            clock,
+            faults,
+        }))
     }
 
     fn page(&self) -> Page {
@@ -95,28 +101,38 @@ impl Harness for MemoryHarness {
     fn has_clock(&self) -> bool {
         true
     }
+
+    fn has_faults(&self) -> bool {
+        true
+    }
 }
 
 struct Store {
     memory: Memory,
     clock: ManualClock,
+    faults: LayerFaults,
+    first: Arc<dyn Backend>,
 }
 
 #[async_trait]
 impl Namespace for Store {
     fn backend(&self) -> Arc<dyn Backend> {
-        Arc::new(self.memory.clone())
+        Arc::clone(&self.first)
     }
 
     async fn another(&self) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(self.memory.handle()))
+        Ok(Arc::new(self.faults.around(self.memory.handle())))
     }
 
     async fn reopen(&self) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(self.memory.handle()))
+        Ok(Arc::new(self.faults.around(self.memory.handle())))
     }
 
     fn clock(&self) -> Option<ManualClock> {
         Some(self.clock.clone())
+    }
+
+    fn faults(&self) -> Option<Arc<dyn FaultControl>> {
+        Some(Arc::new(self.faults.clone()))
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use konserve_conformance::{Harness, ManualClock, Namespace, Page};
+use konserve_conformance::{FaultControl, Harness, LayerFaults, ManualClock, Namespace, Page};
 use konserve_core::backend::{Backend, Capabilities, Durability, Reach};
 use konserve_core::{Error, ErrorKind, Instant, Result};
 use tempfile::TempDir;
@@ -33,8 +33,14 @@ impl Harness for DirectoryHarness {
         let folder = TempDir::new();
         let folder = folder.map_err(|error| Error::new(ErrorKind::Unavailable, "no folder").with_source(error))?;
         let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
-        let first = Directory::new(folder.path().to_owned(), clock.environment());
-        Ok(Box::new(Store { folder, clock, first }))
+        let faults = LayerFaults::default();
+        let first = faults.around(Directory::new(folder.path().to_owned(), clock.environment()));
+        Ok(Box::new(Store {
+            folder,
+            clock,
+            faults,
+            first: Arc::new(first),
+        }))
     }
 
     fn page(&self) -> Page {
@@ -44,24 +50,30 @@ impl Harness for DirectoryHarness {
     fn has_clock(&self) -> bool {
         true
     }
+
+    fn has_faults(&self) -> bool {
+        true
+    }
 }
 
 /// A temporary folder, which is deleted when this is dropped.
 struct Store {
     folder: TempDir,
     clock: ManualClock,
-    first: Directory,
+    faults: LayerFaults,
+    first: Arc<dyn Backend>,
 }
 
 #[async_trait]
 impl Namespace for Store {
     fn backend(&self) -> Arc<dyn Backend> {
-        Arc::new(self.first.clone())
+        Arc::clone(&self.first)
     }
 
     async fn another(&self) -> Result<Arc<dyn Backend>> {
         let root = self.folder.path().to_owned();
-        Ok(Arc::new(Directory::new(root, self.clock.environment())))
+        let handle = Directory::new(root, self.clock.environment());
+        Ok(Arc::new(self.faults.around(handle)))
     }
 
     async fn reopen(&self) -> Result<Arc<dyn Backend>> {
@@ -70,5 +82,9 @@ impl Namespace for Store {
 
     fn clock(&self) -> Option<ManualClock> {
         Some(self.clock.clone())
+    }
+
+    fn faults(&self) -> Option<Arc<dyn FaultControl>> {
+        Some(Arc::new(self.faults.clone()))
     }
 }
