@@ -40,13 +40,18 @@ pub type FaultScript = Arc<dyn Fn() -> Option<Fault> + Send + Sync>;
 /// Makes the requests of a namespace fail, through whatever handle.
 ///
 /// A request is what can fail by itself: for an engine behind a network one message, for one in the process one call. An
-/// engine that asks again after a failure makes another request, which the script decides on anew.
+/// engine that asks again after a failure makes another request, which the script decides on anew. The requests of all
+/// handles are counted together, so a script is asked about nothing else while it is set: what a handle does by itself in the
+/// background (renewing leases, warming connections) should pass without asking.
 pub trait FaultControl: Debug + Send + Sync {
-    /// Lets this script decide from now on; with `None` nothing fails any longer.
+    /// Lets this script decide on the requests that begin from now on; with `None` they all pass.
     fn set(&self, script: Option<FaultScript>);
 }
 
 /// A fault control for engines that have no transport to disturb: it puts a [`Layer`] around each handle.
+///
+/// Every call of the engine is one request, and the errors are the layer's. So it shows what konserve makes of an engine
+/// that fails, and nothing of what the engine itself makes of its failures.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -68,15 +73,27 @@ pub trait FaultControl: Debug + Send + Sync {
 #[derive(Clone, Default)]
 pub struct LayerFaults {
     script: Arc<RwLock<Option<FaultScript>>>,
+    is_unsure: bool,
 }
 
 impl LayerFaults {
+    /// As of an engine that cannot tell a mutation that was never sent from one whose answer was lost: both are an
+    /// `unknown_outcome`. Otherwise the first is `unavailable`, and not applied.
+    #[must_use]
+    pub fn unsure() -> Self {
+        Self {
+            is_unsure: true,
+            ..Self::default()
+        }
+    }
+
     /// This handle, under this control.
     pub fn around(&self, backend: impl Backend) -> Layer {
-        let script = Arc::clone(&self.script);
+        let (script, is_unsure) = (Arc::clone(&self.script), self.is_unsure);
         Layer::new(backend, move |_: Call| {
             let script = script.read().unwrap_or_else(PoisonError::into_inner).clone();
-            script.and_then(|decide| decide()).map(as_call_fault)
+            let fault = script.and_then(|decide| decide())?;
+            Some(as_call_fault(fault, is_unsure))
         })
     }
 }
@@ -93,8 +110,9 @@ impl FaultControl for LayerFaults {
     }
 }
 
-fn as_call_fault(fault: Fault) -> layer::Fault {
+fn as_call_fault(fault: Fault, is_unsure: bool) -> layer::Fault {
     match fault {
+        Fault::BeforeDispatch if is_unsure => layer::Fault::RequestLost,
         Fault::BeforeDispatch => layer::Fault::Fails(ErrorKind::Unavailable),
         Fault::ReplyLost => layer::Fault::ReplyLost,
         Fault::Throttled => layer::Fault::Fails(ErrorKind::Throttled),

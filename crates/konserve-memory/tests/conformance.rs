@@ -85,7 +85,10 @@ impl Harness for MemoryHarness {
     async fn open(&self) -> Result<Box<dyn Namespace>> {
         let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
         let memory = self.builder.clone().environment(clock.environment()).build();
-        let faults = LayerFaults::default();
+        let faults = match self.name {
+            "memory-tiny" | "memory-no-transactions" => LayerFaults::unsure(),
+            _ => LayerFaults::default(),
+        };
         Ok(Box::new(Store {
             first: Arc::new(faults.around(memory.clone())),
             memory,
