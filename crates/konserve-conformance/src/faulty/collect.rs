@@ -12,7 +12,7 @@ use crate::failure::{Verdict, check};
 use crate::trial::{Capability, Trial};
 
 pub(super) fn trials() -> Vec<Trial> {
-    let clauses = &["S-FAULT-6", "S-FAULT-7", "S-FAULT-8"];
+    let clauses = &["S-ERROR-1", "S-FAULT-6", "S-FAULT-7"];
     vec![
         Trial::new("faults.store-collect", clauses, |arena| async move {
             let collecting = Collecting {

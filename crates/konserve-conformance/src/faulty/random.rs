@@ -27,7 +27,7 @@ const MOST: usize = 64;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
-        Trial::new("faults.at-random", &["S-FAULT-9"], at_random)
+        Trial::new("faults.at-random", &["S-FAULT-8"], at_random)
             .needs(Capability::Faults)
             .seeded(),
     ]

@@ -24,10 +24,10 @@ const CHANGES: &[&str] = &[
     "S-FAULT-2",
     "S-FAULT-3",
     "S-FAULT-5",
+    "S-ERROR-1",
     "S-FAULT-6",
-    "S-FAULT-7",
 ];
-const READS: &[&str] = &["S-FAULT-4", "S-FAULT-5", "S-FAULT-6", "S-FAULT-7"];
+const READS: &[&str] = &["S-FAULT-4", "S-FAULT-5", "S-ERROR-1", "S-FAULT-6"];
 
 type Step<T> = Box<dyn Fn(Store, String) -> BoxFuture<'static, Result<T>> + Send + Sync>;
 

@@ -86,6 +86,11 @@ pub(super) async fn sweep<O: Operation>(arena: &Arena, operation: &O) -> Verdict
         after: operation.look(&first).await?,
     };
     check!(plain.requests > 0, "the fault control is not asked about any request");
+    check!(
+        nature.effect != Effect::Whole || plain.before != plain.after,
+        "nothing is to be seen of what was done: {}",
+        brief(&plain.after)
+    );
     let tested = Tested {
         operation,
         control,
@@ -169,7 +174,6 @@ impl<O: Operation> Tested<'_, O> {
         };
         check!(ran.suffered > 0, "it failed though no request did: {error}: {error:?}");
         self.judge(plan, &error, &seen)?;
-
         self.again(plan, place, &error, &seen).await
     }
 
