@@ -8,6 +8,7 @@ mod binaries;
 mod changes;
 mod collect;
 mod control;
+mod crowds;
 mod documents;
 mod logs;
 mod multi;
@@ -28,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         logs::trials(),
         collect::trials(),
         random::trials(),
+        crowds::trials(),
     ];
     groups.into_iter().flatten().collect()
 }
