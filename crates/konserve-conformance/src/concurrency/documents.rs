@@ -31,7 +31,7 @@ pub(crate) async fn documents(arena: &Arc<Arena>, stores: [Store; 2], extent: Ex
 /// Whether a group of keys that `multi_assoc` and `multi_dissoc` change together, and single calls one by one, is one
 /// linearizable object: all or nothing for whoever reads. Uses keys named `member-…`, which must be absent.
 pub(crate) async fn multi_keys(arena: &Arc<Arena>, stores: [Store; 2], extent: Extent) -> Verdict {
-    const KEYS: usize = 4;
+    const KEYS: usize = 3;
     let history = run(arena, stores, extent, KEYS, "member", KEYS).await?;
     let verdict = Documents::new(KEYS, &history).and_then(|model| linear::check(&model, &history));
     judged("a group of keys", verdict)

@@ -12,7 +12,7 @@ use crate::arena::{Arena, Random, item};
 use crate::failure::{Failure, Verdict, check, same};
 use crate::linear::{self, Items, ItemsAnswer, Part, Place};
 
-const ACCOUNTS: usize = 4;
+const ACCOUNTS: usize = 3;
 /// The address behind the accounts: while there is an item, the bank is open.
 const OFFICE: usize = ACCOUNTS;
 /// What every account has in the beginning.
