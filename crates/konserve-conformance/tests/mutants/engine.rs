@@ -9,11 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use konserve_conformance::ManualClock;
+use konserve_conformance::{LayerFaults, ManualClock};
 use konserve_core::backend::{
     Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Previous, Purge, Read, RowQuery,
     Space, When, Written,
 };
+use konserve_core::layer::Layer;
 use konserve_core::{Error, ErrorKind, Result, Rev};
 use konserve_memory::{Builder, Memory};
 
@@ -72,7 +73,7 @@ pub(crate) trait Wrong: Send + Sync + 'static {
 
     /// What a restart finds.
     async fn reopen(&self, right: &Right) -> Result<Memory> {
-        Ok(right.handle())
+        Ok(right.memory.handle())
     }
 }
 
@@ -85,6 +86,9 @@ impl Wrong for Nothing {}
 #[derive(Clone)]
 pub(crate) struct Right {
     pub(crate) memory: Memory,
+    /// The same, with failures on demand.
+    failing: Layer,
+    pub(crate) faults: LayerFaults,
     pub(crate) declared: Capabilities,
     pub(crate) clock: ManualClock,
     /// Which handle of the store this is; the first is 0.
@@ -95,8 +99,11 @@ pub(crate) struct Right {
 
 impl Right {
     pub(crate) fn new(builder: Builder, declared: Capabilities, clock: ManualClock) -> Self {
+        let (memory, faults) = (builder.clone().build(), LayerFaults::default());
         Self {
-            memory: builder.clone().build(),
+            failing: faults.around(memory.clone()),
+            memory,
+            faults,
             declared,
             clock,
             number: 0,
@@ -108,6 +115,7 @@ impl Right {
     /// Another handle of the same store.
     pub(crate) fn another(&self, memory: Memory) -> Self {
         Self {
+            failing: self.faults.around(memory.clone()),
             memory,
             number: 1 + self.handles.fetch_add(1, Ordering::Relaxed),
             ..self.clone()
@@ -159,10 +167,10 @@ impl Right {
 }
 
 impl Deref for Right {
-    type Target = Memory;
+    type Target = Layer;
 
-    fn deref(&self) -> &Memory {
-        &self.memory
+    fn deref(&self) -> &Layer {
+        &self.failing
     }
 }
 

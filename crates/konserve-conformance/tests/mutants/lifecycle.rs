@@ -146,7 +146,7 @@ impl Wrong for NeverCloses {
 #[async_trait]
 impl Wrong for PurgesWhenClosed {
     async fn purge(&self, right: &Right, what: &[Purge]) -> Result<()> {
-        right.handle().purge(what).await
+        right.memory.handle().purge(what).await
     }
 }
 
@@ -220,7 +220,7 @@ impl Wrong for Replays {
         for (at, occupant) in journal {
             right.put(&at, occupant).await?;
         }
-        Ok(right.handle())
+        Ok(right.memory.handle())
     }
 }
 
@@ -228,7 +228,7 @@ impl Wrong for Replays {
 impl Wrong for Reshuffles {
     async fn reopen(&self, right: &Right) -> Result<Memory> {
         self.0.store(true, Ordering::Relaxed);
-        Ok(right.handle())
+        Ok(right.memory.handle())
     }
 
     fn list(&self, right: &Right, space: Space, how: Listing) -> Listed {

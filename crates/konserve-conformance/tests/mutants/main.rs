@@ -11,6 +11,7 @@ mod commits;
 mod conditions;
 mod engine;
 mod expiry;
+mod faults;
 mod items;
 mod lifecycle;
 mod limits;
@@ -46,6 +47,7 @@ fn mutants() -> Vec<Mutant> {
         listings::mutants(),
         limits::mutants(),
         expiry::mutants(),
+        faults::mutants(),
         capabilities::mutants(),
         lifecycle::mutants(),
         cancellation::mutants(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use konserve_conformance::{Harness, ManualClock, Namespace, Outcome, Page, Suite, catalogue};
+use konserve_conformance::{FaultControl, Harness, ManualClock, Namespace, Outcome, Page, Suite, catalogue};
 use konserve_core::backend::{Backend, Capabilities, TransactionLimits};
 use konserve_core::{Instant, Result};
 use konserve_memory::{Builder, Memory};
@@ -171,6 +171,10 @@ impl Harness for Mutant {
         true
     }
 
+    fn has_faults(&self) -> bool {
+        true
+    }
+
     fn patience(&self) -> Duration {
         PATIENCE
     }
@@ -207,5 +211,9 @@ impl Namespace for Store {
 
     fn clock(&self) -> Option<ManualClock> {
         Some(self.right.clock.clone())
+    }
+
+    fn faults(&self) -> Option<Arc<dyn FaultControl>> {
+        Some(Arc::new(self.right.faults.clone()))
     }
 }
