@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -56,6 +57,11 @@ impl Arena {
         let done = verdict?;
         cleaned?;
         Ok(done)
+    }
+
+    /// How long a trial may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.harness.patience()
     }
 
     /// A revision, higher than every one before.

@@ -36,6 +36,7 @@ mod faults;
 mod faulty;
 mod harness;
 mod linear;
+mod model;
 mod polls;
 mod report;
 mod reproduce;

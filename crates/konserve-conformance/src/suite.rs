@@ -382,7 +382,8 @@ async fn once(harness: &Arc<dyn Harness>, trial: &Trial, seed: u64) -> Result<()
     cleaned.map_err(|error| format!("the namespace could not be cleaned up: {error}: {error:?}"))
 }
 
-fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
+/// The message of a panic.
+pub(crate) fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::arena::Arena;
 use crate::failure::Verdict;
-use crate::{Harness, backend, concurrency, crashes, faulty, store};
+use crate::{Harness, backend, concurrency, crashes, faulty, model, store};
 
 /// What a trial can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +80,7 @@ pub(crate) fn all() -> Vec<Trial> {
     [
         backend::trials(),
         store::trials(),
+        model::trials(),
         concurrency::trials(),
         crashes::trials(),
         faulty::trials(),
