@@ -17,22 +17,22 @@ const NAME_NO_ENGINE: [&str; 2] = ["konserve-core", "konserve-conformance"];
 /// Checks all rules and reports every violation.
 pub(crate) fn check() -> Result<(), Failure> {
     let mut broken = Vec::new();
-    let files = sources()?;
-    for file in &files {
+    let (sources, documents) = (files("rs")?, files("md")?);
+    for file in sources.iter().chain(&documents) {
         let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let name = file.strip_prefix(root()).unwrap_or(file).display().to_string();
-        broken.extend(
-            violations(&text)
-                .into_iter()
-                .map(|(line, what)| format!("{name}:{line}: {what}")),
-        );
+        let found = match file.extension().is_some_and(|extension| extension == "rs") {
+            true => violations(&text),
+            false => merge_markers(&text),
+        };
+        broken.extend(found.into_iter().map(|(line, what)| format!("{name}:{line}: {what}")));
     }
     broken.extend(named_engines(&metadata()?)?);
     match broken.is_empty() {
         true => {
             println!(
                 "{} files and {} packages keep the rules",
-                files.len(),
+                sources.len() + documents.len(),
                 NAME_NO_ENGINE.len()
             );
             Ok(())
@@ -47,7 +47,7 @@ fn violations(text: &str) -> Vec<(usize, &'static str)> {
     let skipped_test = concat!("#[", "ignore");
     let skipped_example = ["rust,ig", "ig"].map(|start| format!("```{start}nore"));
 
-    let mut found = Vec::new();
+    let mut found = merge_markers(text);
     if !text.starts_with("//!") {
         found.push((1, "the first line does not say the subject of the file (`//! ...`)"));
     }
@@ -64,6 +64,15 @@ fn violations(text: &str) -> Vec<(usize, &'static str)> {
         found.push((lines, "the file is longer than 700 lines: split it"));
     }
     found
+}
+
+/// What a merge left behind; also in documents, which no compiler reads.
+fn merge_markers(text: &str) -> Vec<(usize, &'static str)> {
+    let marked = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| marked(line));
+    lines
+        .map(|(number, _)| (number, "a merge was not ended here"))
+        .collect()
 }
 
 /// Packages that must know no engine and yet depend on one.
@@ -83,26 +92,27 @@ fn is_engine(package: &str) -> bool {
         || ["dynoxide-rs", "konserve-memory", "konserve-dynamodb", "konserve"].contains(&package)
 }
 
-/// Every Rust file of the workspace.
-fn sources() -> Result<Vec<PathBuf>, Failure> {
+/// Every file of the workspace whose name ends so.
+fn files(extension: &str) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
-    for folder in ["crates", "tests", "xtask"] {
-        collect(&root().join(folder), &mut found)?;
+    for folder in ["crates", "docs", "tests", "xtask"] {
+        collect(&root().join(folder), extension, true, &mut found)?;
     }
+    collect(&root(), extension, false, &mut found)?;
     found.sort();
     Ok(found)
 }
 
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn collect(folder: &Path, extension: &str, below: bool, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
             // A package that is built on its own has one.
-            if path.file_name().is_none_or(|name| name != "target") {
-                collect(&path, found)?;
+            if below && path.file_name().is_none_or(|name| name != "target") {
+                collect(&path, extension, below, found)?;
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|own| own == extension) {
             found.push(path);
         }
     }
@@ -123,6 +133,7 @@ mod tests {
         assert_eq!(found(format!("{subject}#[{} = \"slow\"]", "ignore")), [2]);
         assert_eq!(found(format!("{subject}/// ```{}", "ignore")), [2]);
         assert_eq!(found(format!("{subject}/// ```{}\n/// ```text", "rust,ignore")), [2]);
+        assert_eq!(found(format!("{subject}{} HEAD", "<".repeat(7))), [2]);
         assert_eq!(found(subject.repeat(MOST_LINES)), [0; 0]);
         assert_eq!(found(subject.repeat(MOST_LINES + 1)), [MOST_LINES + 1]);
     }

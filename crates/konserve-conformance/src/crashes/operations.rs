@@ -46,8 +46,6 @@ pub(super) struct Operation {
     pub(super) prepare: Step,
     /// The call.
     pub(super) call: Step,
-    /// Whether a log may be there without the first entry that creates it.
-    pub(super) begins: bool,
     /// Whether others may end what it has begun, where there are no transactions.
     pub(super) ended_by_others: bool,
     /// Whether it concerns everything in the store, so that one attempt must not find what another left.
@@ -62,7 +60,6 @@ impl Operation {
             keys,
             prepare,
             call,
-            begins: false,
             ended_by_others: false,
             alone: false,
         }
@@ -70,11 +67,6 @@ impl Operation {
 
     const fn needs(mut self, needs: &'static [Capability]) -> Self {
         self.needs = needs;
-        self
-    }
-
-    const fn begins(mut self) -> Self {
-        self.begins = true;
         self
     }
 
@@ -155,8 +147,7 @@ pub(super) static OPERATIONS: [Operation; 21] = [
     .needs(&[Capability::Transactions]),
     Operation::new("log-creation", &["a"], nothing, |scene| {
         async move { scene.store.append(scene.key("a"), "n").await.map(drop) }.boxed()
-    })
-    .begins(),
+    }),
     Operation::new("append", &["a"], log_old, |scene| {
         async move { scene.store.append(scene.key("a"), "n").await.map(drop) }.boxed()
     }),

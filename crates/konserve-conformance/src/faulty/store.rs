@@ -37,7 +37,6 @@ pub(super) struct Call {
     operation: &'static str,
     has_key: bool,
     effect: Effect,
-    leftover: Option<&'static str>,
     before: Step<()>,
     /// Done by the store that is tested, so that it knows what it learns by it.
     begun: Step<()>,
@@ -58,7 +57,6 @@ impl Call {
             operation,
             has_key: true,
             effect: Effect::Whole,
-            leftover: None,
             before: step(|_, _| async { Ok(()) }),
             begun: step(|_, _| async { Ok(()) }),
             call: shown(call),
@@ -113,12 +111,6 @@ impl Call {
     /// Its errors name no key.
     pub(super) fn of_no_key(mut self) -> Self {
         self.has_key = false;
-        self
-    }
-
-    /// After an error it may leave this, though it has not happened.
-    pub(super) fn may_leave(mut self, leftover: &'static str) -> Self {
-        self.leftover = Some(leftover);
         self
     }
 
@@ -250,9 +242,5 @@ impl Operation for Calling {
             return Ok(String::new());
         }
         Ok((self.call.seen)(self.other.clone(), key.clone()).await?)
-    }
-
-    fn leftover(&self) -> Option<&'static str> {
-        self.call.leftover
     }
 }

@@ -35,11 +35,6 @@ pub(super) trait Operation: Send + Sync {
 
     /// What is there, by another handle.
     fn look(&self, place: &Self::Place) -> impl Future<Output = Verdict<String>> + Send;
-
-    /// What else can be there after an error, though nothing happened.
-    fn leftover(&self) -> Option<&'static str> {
-        None
-    }
 }
 
 /// What is expected of an operation that fails.
@@ -182,7 +177,7 @@ impl<O: Operation> Tested<'_, O> {
         let Plain {
             before, answer, after, ..
         } = &self.plain;
-        let is_undone = seen == before || self.operation.leftover() == Some(seen.as_str());
+        let is_undone = seen == before;
         // Whoever does not know whether it happened may do it twice, or be told that it was done before.
         let is_known = error.outcome() == Outcome::NotApplied || self.nature.effect != Effect::Whole;
         let again = self.operation.run(place, plan.is_outage()).await;
@@ -241,7 +236,7 @@ impl<O: Operation> Tested<'_, O> {
                     "not retryable, though it is only a failure: {told}"
                 );
                 check!(
-                    seen == before || self.operation.leftover() == Some(seen.as_str()),
+                    seen == before,
                     "the error says that nothing was changed, but instead of {} there is {}: {told}",
                     brief(before),
                     brief(seen)
@@ -260,7 +255,7 @@ impl<O: Operation> Tested<'_, O> {
                     "whatever was asked was turned down, and so the outcome is known: {told}"
                 );
                 check!(
-                    seen == before || seen == after || self.operation.leftover() == Some(seen.as_str()),
+                    seen == before || seen == after,
                     "there is neither {} nor {}, but {}: {told}",
                     brief(before),
                     brief(after),

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::create::create;
 use super::state::row_address;
-use super::tail::{self, Last, Tail, announce, create, discover, last_row, refresh};
+use super::tail::{self, Last, Tail, announce, discover, last_row, refresh};
 use crate::backend::{Occupant, Purge, When, Written};
 use crate::head::{Head, HeadKind};
 use crate::log::Position;
@@ -31,7 +32,20 @@ pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, co
     loop {
         let mut current = match tail.take() {
             Some(tail) => tail,
-            None => open(operation, key, &mut backoff).await?,
+            None => match discover(operation, key).await? {
+                Some(tail) => tail,
+                None => {
+                    if let Some(mut created) = create(operation, key, placed, &mut backoff).await?
+                        && landed(operation, &mut created).await?
+                    {
+                        created.next = count;
+                        store.tails.put(&at, created);
+                        return Ok(0);
+                    }
+                    backoff.lost().await?;
+                    continue;
+                }
+            },
         };
         // Long before it would be too late, so that the answer to the write is seldom in doubt.
         if age(operation, &current) >= store.options.log_lease() / 4 && !refresh(operation, &mut current).await? {
@@ -97,19 +111,6 @@ pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, co
                 }
             }
         }
-    }
-}
-
-/// The tail of the log at a key, which is created if the key is absent.
-async fn open(operation: &Operation, key: &Key, backoff: &mut Backoff) -> Result<Tail> {
-    loop {
-        if let Some(tail) = discover(operation, key).await? {
-            return Ok(tail);
-        }
-        if let Some(tail) = create(operation, key, backoff).await? {
-            return Ok(tail);
-        }
-        backoff.lost().await?;
     }
 }
 

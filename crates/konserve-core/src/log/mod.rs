@@ -9,12 +9,15 @@
 //! An append is one write at the tail under the condition that nobody wrote there. Who loses reads the tail again. Positions are
 //! dense because the next row is where the last one ends, and nowhere else.
 //!
+//! A log begins with its first entry: head, state row and first row come to be seen in one step (see [`create`]).
+//!
 //! Rows are grouped in segments by position, so that history spreads over partitions. The state row changes *before* what it
 //! announces: before the first row of a new segment, and before rows are purged. A writer that goes on by what it knows (a
 //! [`tail::Tail`]) believes itself only for half a lease after it last knew the state row; rows are purged no earlier than a
 //! whole lease after the state row announced it. So no entry is acknowledged that lands in a log that is gone.
 
 mod append;
+mod create;
 mod read;
 mod remove;
 mod state;

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 
-use super::state::{LogState, head_kind, segment_of, segment_partition, state_address};
-use crate::backend::{Address, Committed, Item, Mutation, Order, Partition, Read, RowQuery, Space, When, Written};
+use super::state::{LogState, segment_of, segment_partition, state_address};
+use crate::backend::{Address, Item, Order, Partition, Read, RowQuery, Space, When, Written};
 use crate::head::{Head, HeadKind, LogId};
 use crate::log::Position;
-use crate::placement::Placed;
 use crate::store::{Backoff, Operation};
 use crate::{Error, ErrorKind, Key, Result, Revision};
 
@@ -196,62 +195,6 @@ pub(crate) async fn announce(operation: &Operation, tail: &mut Tail) -> Result<b
             Ok(true)
         }
         Written::Refused { .. } => Ok(false),
-    }
-}
-
-/// Creates an empty log at an absent key. `None` when the key is not absent any more, or nothing is known.
-pub(crate) async fn create(operation: &Operation, key: &Key, backoff: &mut Backoff) -> Result<Option<Tail>> {
-    let store = &operation.store;
-    let at = store.address(key);
-    let id = store.environment.random_id();
-    let known = store.environment.clock.uptime();
-    let head = Placed::bare(operation, head_kind(key, id))?;
-    store.check_item_size(head.size())?;
-    let state = LogState::new(key.clone());
-    loop {
-        let rev = store.revisions.next();
-        let current = if store.capabilities.transactions.is_some() {
-            let head = Mutation::Write {
-                at: at.clone(),
-                item: head.item(operation, rev),
-                when: When::Absent,
-            };
-            match operation
-                .decisive_commit(vec![head, state.write(store, id, rev, When::Absent)?])
-                .await?
-            {
-                Committed::Applied => None,
-                Committed::Refused(refusals) => Some(refusals.into_iter().find_map(|refusal| refusal.current)),
-            }
-        } else {
-            // A state row that no head names is removed by the collector.
-            let item = state.item(store, rev)?;
-            operation.preparing_write(&state_address(id), item, When::Newer).await?;
-            match operation
-                .decisive_write(&at, head.item(operation, rev), When::Absent)
-                .await?
-            {
-                Written::Applied { .. } => None,
-                Written::Refused { current } => Some(current),
-            }
-        };
-        let Some(current) = current else {
-            return Ok(Some(Tail {
-                id,
-                head: rev,
-                next: 0,
-                state,
-                state_rev: rev,
-                known,
-                confirmed: known,
-            }));
-        };
-        match current {
-            Some(occupant) if occupant.item().is_some() => return Ok(None),
-            Some(tombstone) => store.revisions.advance_past(tombstone.rev())?,
-            None => {}
-        }
-        backoff.lost().await?;
     }
 }
 

@@ -168,16 +168,11 @@ pub(crate) async fn settle(
     rev: Revision,
     when: When,
 ) -> Result<Written> {
-    let Some(generation) = &placed.generation else {
+    if placed.generation.is_none() {
         return operation.decisive_write(at, placed.item(operation, rev), when).await;
-    };
-    let head = Mutation::Write {
-        at: at.clone(),
-        item: placed.item(operation, rev),
-        when,
-    };
-    let live = generation.make_live(operation, std::slice::from_ref(at), rev)?;
-    match operation.decisive_commit(vec![head, live]).await? {
+    }
+    let all = mutations(operation, at, placed, rev, when)?;
+    match operation.decisive_commit(all).await? {
         Committed::Applied => Ok(Written::Applied {
             previous: Previous::Unknown,
         }),
@@ -198,6 +193,26 @@ pub(crate) async fn settle(
             })
         }
     }
+}
+
+/// What stores a placed record at its address under a revision: the write of its head, and behind it, if it has chunks, what
+/// makes its generation live.
+pub(crate) fn mutations(
+    operation: &Operation,
+    at: &Address,
+    placed: &Placed,
+    rev: Revision,
+    when: When,
+) -> Result<Vec<Mutation>> {
+    let mut all = vec![Mutation::Write {
+        at: at.clone(),
+        item: placed.item(operation, rev),
+        when,
+    }];
+    if let Some(generation) = &placed.generation {
+        all.push(generation.make_live(operation, std::slice::from_ref(at), rev)?);
+    }
+    Ok(all)
 }
 
 /// Gives up a record that was placed but is not going to be stored.

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 pub(crate) use self::backoff::Backoff;
 pub(crate) use self::collect::{is_unreadable, report_unreadable};
 pub(crate) use self::locks::KeyGuard;
-pub(crate) use self::operation::Operation;
+pub(crate) use self::operation::{Answer, Operation};
 
 pub use self::binary::{Bassoc, Bget, Blob, Body};
 pub use self::collect::{Collect, CollectReport};

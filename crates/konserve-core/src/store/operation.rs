@@ -110,6 +110,10 @@ impl Operation {
         prepare(self.store.backend.remove(at, rev, when)).await
     }
 
+    pub(crate) async fn preparing_commit(&self, all: Vec<Mutation>) -> Result<Committed> {
+        prepare(self.store.backend.commit(all)).await
+    }
+
     pub(crate) async fn purge(&self, what: &[Purge]) -> Result<()> {
         self.store.backend.purge(what).await
     }
@@ -143,7 +147,7 @@ impl Operation {
 const PURGE_BATCH: usize = 100;
 
 /// The answer to a mutation.
-trait Answer {
+pub(crate) trait Answer {
     /// Whether nothing was changed, for certain.
     fn is_refused(&self) -> bool;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::future::IntoFuture;
 
 use futures::{FutureExt, TryStreamExt};
-use konserve_core::backend::Space;
+use konserve_core::backend::{Space, TransactionLimits};
 use konserve_core::layer::{Call, Fault, Layer};
 use konserve_core::{ErrorKind, Outcome, Result, Store, Value};
 use konserve_memory::Memory;
@@ -99,19 +99,108 @@ async fn an_append_without_an_answer_is_in_the_log_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_append_that_never_gets_an_answer_ends_with_an_unknown_outcome() {
-    let memory = Memory::new();
-    let store = Store::new(Layer::new(memory.handle(), |call| {
-        (call == Call::Write(Space::Log)).then_some(Fault::ReplyLost)
-    }));
-    let error = store.append("log", &1).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.outcome()),
-        (ErrorKind::UnknownOutcome, Outcome::Unknown)
-    );
-    // It did happen, once, and the next writer goes on behind it.
-    let sound = Store::new(memory);
-    assert_eq!(sound.append("log", &2).await.unwrap(), 1);
-    assert_eq!(sound.log::<i64>("log").try_collect::<Vec<_>>().await.unwrap(), [1, 2]);
+    // To a log, and to nothing, on engines with and without transactions.
+    for (lost, transactions) in [
+        (Call::Write(Space::Log), true),
+        (Call::Commit, true),
+        (Call::Write(Space::Document), false),
+    ] {
+        let builder = Memory::builder();
+        let memory = match transactions {
+            true => builder.build(),
+            false => builder.transactions(None).build(),
+        };
+        let sound = Store::new(memory.handle());
+        let begun = u64::from(lost == Call::Write(Space::Log));
+        for _ in 0..begun {
+            sound.append("log", &0).await.unwrap();
+        }
+        let store = Store::new(Layer::new(memory, move |call| {
+            (call == lost).then_some(Fault::ReplyLost)
+        }));
+        let error = store.append("log", &1).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::UnknownOutcome, Outcome::Unknown),
+            "{lost:?}"
+        );
+        // It did happen, once, and the next writer goes on behind it.
+        assert_eq!(sound.append("log", &2).await.unwrap(), begun + 1, "{lost:?}");
+        let entries: Vec<i64> = sound.log::<i64>("log").consistent().try_collect().await.unwrap();
+        assert_eq!(entries[begun as usize..], [1, 2], "{lost:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_whose_creation_got_no_answer_is_created_once_with_its_first_entry() {
+    for (lost, transactions) in [(Call::Commit, true), (Call::Write(Space::Document), false)] {
+        for fault in [Fault::ReplyLost, Fault::RequestLost] {
+            let builder = Memory::builder().item_limit(None);
+            let memory = match transactions {
+                true => builder.build(),
+                false => builder.transactions(None).build(),
+            };
+            let sound = Store::new(memory.handle());
+            let store = failing_once(&memory, lost, fault);
+            assert_eq!(store.append("log", &1).await.unwrap(), 0, "{lost:?} {fault:?}");
+            assert_eq!(store.append("log", &2).await.unwrap(), 1, "{lost:?} {fault:?}");
+            let entries: Vec<i64> = sound.log::<i64>("log").consistent().try_collect().await.unwrap();
+            assert_eq!(entries, [1, 2], "{lost:?} {fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_append_that_fails_creates_no_empty_log() {
+    let mut failures = 0;
+    for transactions in [true, false] {
+        for call in [
+            Call::Commit,
+            Call::Write(Space::Log),
+            Call::Write(Space::Document),
+            Call::Write(Space::Generation),
+        ] {
+            let builder = Memory::builder();
+            let memory = match transactions {
+                true => builder.build(),
+                false => builder.transactions(None).build(),
+            };
+            // Without transactions there are no large entries.
+            let entries = [("a", "small".to_owned()), ("b", "large".repeat(100_000))];
+            for (key, entry) in &entries[..1 + usize::from(transactions)] {
+                let store = failing_once(&memory, call, Fault::Fails(ErrorKind::Unavailable));
+                if let Err(error) = store.append(*key, entry).await {
+                    assert_eq!(error.outcome(), Outcome::NotApplied, "{call:?}");
+                    let sound = Store::new(memory.handle());
+                    assert!(!sound.exists(*key).await.unwrap(), "{call:?}");
+                    failures += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(failures, 5);
+}
+
+/// Engines whose commits are too small for all of a new log begin it in several steps.
+#[tokio::test]
+async fn a_log_begins_with_a_large_key_or_entry_whatever_a_commit_takes() {
+    let limits = TransactionLimits { items: 4, bytes: 4096 };
+    for (key, entry) in [
+        ("k".repeat(2500), "small".to_owned()),
+        ("log".to_owned(), "x".repeat(3900)),
+        ("k".repeat(2500), "x".repeat(3900)),
+        ("k".repeat(2500), "x".repeat(20_000)),
+    ] {
+        let memory = Memory::builder().item_limit(4096).transactions(limits).build();
+        let store = Store::builder(memory).options(quiet()).build();
+        assert_eq!(store.append(key.as_str(), &entry).await.unwrap(), 0);
+        assert_eq!(store.append(key.as_str(), "last").await.unwrap(), 1);
+        let entries: Vec<String> = store.log(key.as_str()).try_collect().await.unwrap();
+        assert_eq!(entries, [entry, "last".to_owned()]);
+        store.dissoc(key.as_str()).await.unwrap();
+        let report = store.collect().without_waiting().await.unwrap();
+        assert_eq!((report.logs_removed, report.unreadable), (1, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]

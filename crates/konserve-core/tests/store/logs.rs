@@ -255,7 +255,7 @@ async fn an_entry_that_does_not_fit_the_type_is_named_by_position() {
     assert_eq!(log.try_next().await.unwrap(), None);
 }
 
-/// A store whose clock moves on while it writes to a log for the second time, and something happens then.
+/// A store whose clock moves on while it writes to a log after it was created, and something happens then.
 fn paused_in_append(
     memory: &Memory,
     clock: Arc<ManualClock>,
@@ -265,7 +265,7 @@ fn paused_in_append(
 ) -> Store {
     let writes = AtomicUsize::new(0);
     let layer = Layer::new(memory.handle(), move |call| {
-        if call == Call::Write(Space::Log) && writes.fetch_add(1, Ordering::SeqCst) == 1 {
+        if call == Call::Write(Space::Log) && writes.fetch_add(1, Ordering::SeqCst) == 0 {
             clock.advance(pause);
             meanwhile();
         }
@@ -319,14 +319,14 @@ async fn an_entry_that_was_removed_with_its_log_does_not_come_back() {
     let layer = Layer::new(memory.handle(), move |call| {
         if call == Call::Write(Space::Log) {
             appended.fetch_add(1, Ordering::SeqCst);
-            moving.advance(Duration::from_secs(if appended.load(Ordering::SeqCst) == 2 {
+            moving.advance(Duration::from_secs(if appended.load(Ordering::SeqCst) == 1 {
                 6 * 60
             } else {
                 0
             }));
         }
         if call == Call::Read(Space::Log)
-            && appended.load(Ordering::SeqCst) == 2
+            && appended.load(Ordering::SeqCst) == 1
             && reads.fetch_add(1, Ordering::SeqCst) == 0
         {
             assert!(remover.dissoc("log").into_future().now_or_never().unwrap().unwrap());
