@@ -15,6 +15,9 @@ use tokio::task::JoinHandle;
 use crate::failure::{Failure, Verdict, brief};
 use crate::{Harness, Namespace, Page};
 
+/// The most bytes that a trial takes for the largest item.
+const MOST: usize = 8 * 1024 * 1024;
+
 /// What a trial works with.
 pub(crate) struct Arena {
     harness: Arc<dyn Harness>,
@@ -64,6 +67,11 @@ impl Arena {
         self.harness.patience()
     }
 
+    /// The bytes of the largest item; of one that counts as large, where there is no limit or one far above what tests write.
+    pub(crate) fn largest_item(&self) -> usize {
+        self.capabilities.item_limit.map_or(500_000, |limit| limit.min(MOST))
+    }
+
     /// A revision, higher than every one before.
     pub(crate) fn rev(&self) -> Rev {
         let count = self.revisions.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +93,7 @@ impl Arena {
     pub(crate) fn put<'a>(&'a self, at: &'a Address, item: &'a Item) -> impl Future<Output = Verdict> + 'a {
         let failure = Failure::new(format!("an item could not be stored at {at} to begin with"));
         async move {
-            match self.backend.write(at, item.clone(), When::Always).await? {
+            match settled(|| self.backend.write(at, item.clone(), When::Always)).await? {
                 Written::Applied { .. } => Ok(()),
                 Written::Refused { .. } => Err(failure),
             }
@@ -97,7 +105,7 @@ impl Arena {
     pub(crate) fn bury<'a>(&'a self, at: &'a Address, rev: Rev) -> impl Future<Output = Verdict> + 'a {
         let failure = Failure::new(format!("a tombstone could not be left at {at} to begin with"));
         async move {
-            match self.backend.remove(at, rev, When::Always).await? {
+            match settled(|| self.backend.remove(at, rev, When::Always)).await? {
                 Written::Applied { .. } => Ok(()),
                 Written::Refused { .. } => Err(failure),
             }

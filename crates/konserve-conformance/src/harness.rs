@@ -91,7 +91,8 @@ pub trait Namespace: Send + Sync + 'static {
     /// Whatever the engine says.
     async fn another(&self) -> Result<Arc<dyn Backend>>;
 
-    /// A handle as a new process would get it after a restart. The suite has closed the handles it had.
+    /// A handle as a new process would get it after a restart. Handles that were there before may be closed, or open, as those
+    /// of processes that live on are.
     ///
     /// # Errors
     ///

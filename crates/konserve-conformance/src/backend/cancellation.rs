@@ -7,7 +7,7 @@ use konserve_core::backend::{
     Committed, Listing, Mutation, Occupant, Partition, Purge, Read, RowQuery, Space, When, Written,
 };
 
-use crate::arena::{Arena, item};
+use crate::arena::{Arena, item, settled};
 use crate::failure::{Verdict, check, same};
 use crate::polls;
 use crate::trial::{Capability, Trial};
@@ -44,7 +44,7 @@ async fn write(arena: Arc<Arena>) -> Verdict {
         );
         // What may still come is fenced off by whatever comes later.
         let last = item(arena.rev());
-        let written = arena.backend.write(&at, last.clone(), When::Newer).await?;
+        let written = settled(|| arena.backend.write(&at, last.clone(), When::Newer)).await?;
         check!(matches!(written, Written::Applied { .. }), "a later write: {written:?}");
         same!(arena.get(&at).await?, Some(last), "what is there in the end");
         if done {
@@ -117,7 +117,7 @@ async fn commit(arena: Arc<Arena>) -> Verdict {
         }
         // The same commit again settles it, as it is the same one.
         same!(
-            arena.backend.commit(all).await?,
+            settled(|| arena.backend.commit(all.clone())).await?,
             Committed::Applied,
             "the same commit, not dropped"
         );

@@ -42,9 +42,9 @@ impl Operation for Collecting {
 
     fn nature(&self) -> Nature {
         Nature {
-            effect: Effect::Parts,
+            effect: Effect::Steps,
             names: Some(("collect", false)),
-            most: 6,
+            most: 3,
         }
     }
 

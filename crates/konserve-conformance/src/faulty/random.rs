@@ -40,8 +40,9 @@ async fn at_random(arena: Arc<Arena>) -> Verdict {
         other: over(arena.namespace.another().await?, 1_000),
         random: arena.random(),
         next: 0,
-        possible: BTreeSet::from([State::default()]),
+        possible: BTreeSet::from([(State::default(), BTreeSet::new())]),
         pending: Vec::new(),
+        settling: false,
     };
     for step in 0..STEPS {
         let seed = arena.seed.wrapping_mul(STEPS as u64).wrapping_add(step as u64);
@@ -179,9 +180,12 @@ struct Course {
     random: Random,
     /// What was written last.
     next: u64,
-    possible: BTreeSet<State>,
-    /// What had an unknown outcome and may still happen, in the order in which it was asked for.
-    pending: Vec<Change>,
+    /// What can be there, and which of `pending` have happened then.
+    possible: BTreeSet<(State, BTreeSet<u64>)>,
+    /// What had an unknown outcome and may still happen, once, by its number, in the order in which it was asked for.
+    pending: Vec<(u64, Change)>,
+    /// Nothing fails any longer.
+    settling: bool,
 }
 
 impl Course {
@@ -211,9 +215,13 @@ impl Course {
             Ok(answer) => {
                 let told = format!("{change:?} answered {answer:?}");
                 self.only(&told, |state| change.fits(answer, state))?;
-                self.possible = self.possible.iter().map(|state| change.applied(state)).collect();
                 // What came before under a lower revision can no longer happen.
-                self.pending.retain(|pending| !overlap(*pending, change));
+                self.pending.retain(|(_, pending)| !overlap(*pending, change));
+                let still: BTreeSet<u64> = self.pending.iter().map(|(number, _)| *number).collect();
+                let possible = self.possible.iter();
+                self.possible = possible
+                    .map(|(state, happened)| (change.applied(state), happened & &still))
+                    .collect();
                 Ok(())
             }
             Err(error) => self.failed(change, &error),
@@ -222,10 +230,12 @@ impl Course {
 
     fn failed(&mut self, change: Change, error: &Error) -> Verdict {
         let told = format!("{change:?} failed with {error}: {error:?}");
+        check!(!self.settling, "nothing fails any longer, but {told}");
         match (change, error.kind(), error.outcome()) {
             (_, ErrorKind::UnknownOutcome, Outcome::Unknown) => {
-                self.pending.push(change);
-                self.happen(change);
+                let number = self.fresh();
+                self.pending.push((number, change));
+                self.happen(number, change);
                 Ok(())
             }
             (Change::IfAbsent(at, _), ErrorKind::Conflict, Outcome::NotApplied) => {
@@ -257,20 +267,25 @@ impl Course {
         match answer {
             Ok(verdict) => verdict?,
             Err(error) => check!(
-                is_of_failures(error.kind()) && error.outcome() == Outcome::NotApplied,
+                !self.settling && is_of_failures(error.kind()) && error.outcome() == Outcome::NotApplied,
                 "reading {} failed with {error}: {error:?}",
                 place.key()
             ),
         }
-        for change in self.pending.clone() {
-            self.happen(change);
+        for (number, change) in self.pending.clone() {
+            self.happen(number, change);
         }
         Ok(())
     }
 
     /// Leaves only the possibilities of which something holds.
     fn only(&mut self, told: &str, holds: impl Fn(&State) -> bool) -> Verdict {
-        let possible: BTreeSet<_> = self.possible.iter().filter(|state| holds(state)).cloned().collect();
+        let possible: BTreeSet<_> = self
+            .possible
+            .iter()
+            .filter(|(state, _)| holds(state))
+            .cloned()
+            .collect();
         check!(
             !possible.is_empty(),
             "{told}, but what can be there is {}",
@@ -280,14 +295,18 @@ impl Course {
         Ok(())
     }
 
-    /// Something may happen now.
-    fn happen(&mut self, change: Change) {
-        let then: Vec<_> = self.possible.iter().map(|state| change.applied(state)).collect();
+    /// Something may happen now, if it has not.
+    fn happen(&mut self, number: u64, change: Change) {
+        let yet = self.possible.iter().filter(|(_, happened)| !happened.contains(&number));
+        let then: Vec<_> = yet
+            .map(|(state, happened)| (change.applied(state), happened | &BTreeSet::from([number])))
+            .collect();
         self.possible.extend(then);
     }
 
     /// Nothing fails, so everything is there to be read and written. Leaves one possibility.
     async fn settle(&mut self) -> Verdict {
+        self.settling = true;
         let places = (0..DOCUMENTS).map(Place::Document).chain((0..LOGS).map(Place::Log));
         for place in places {
             self.read(place).await?;

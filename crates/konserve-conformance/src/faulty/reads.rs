@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::TryStreamExt;
-use konserve_core::Result;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use konserve_core::backend::{Address, Item, Listing, Occupant, Order, Partition, Read, RowQuery, Space};
+use konserve_core::{Error, ErrorKind, Result};
 
 use super::sweep::{Effect, MOST, Nature, Operation, sweep};
 use crate::arena::{Arena, item};
@@ -135,7 +136,7 @@ impl Operation for Reading {
                 (came == *items, brief(&came))
             }
             What::Rows(query, rows) => {
-                let came: Vec<_> = backend.rows(query.clone()).try_collect().await?;
+                let came: Vec<_> = to_the_end(backend.rows(query.clone())).await?;
                 (
                     came == *rows,
                     format!("{} of {} rows, or others", came.len(), rows.len()),
@@ -144,7 +145,7 @@ impl Operation for Reading {
             What::List(occupants) => {
                 let mut listing = Listing::all(Read::STRONG.without_body());
                 listing.tombstones = true;
-                let came: Vec<_> = backend.list(Space::Document, listing).try_collect().await?;
+                let came: Vec<_> = to_the_end(backend.list(Space::Document, listing)).await?;
                 let text = format!("{} of {} occupants, or others", came.len(), occupants.len());
                 (sorted(came) == *occupants, text)
             }
@@ -155,6 +156,23 @@ impl Operation for Reading {
     async fn look(&self, _place: &()) -> Verdict<String> {
         Ok(String::new())
     }
+}
+
+/// All parts of a stream, or its error, behind which nothing may come.
+async fn to_the_end<T>(mut stream: BoxStream<'static, Result<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    while let Some(part) = stream.next().await {
+        match part {
+            Ok(part) => all.push(part),
+            Err(error) if stream.next().await.is_none() => return Err(error),
+            // No failure that an engine may answer with.
+            Err(error) => {
+                let message = "the stream goes on after an error";
+                return Err(Error::new(ErrorKind::Corrupt, message).with_source(error));
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn sorted(mut occupants: Vec<(Address, Occupant)>) -> Vec<(Address, Occupant)> {

@@ -55,8 +55,10 @@ pub(super) enum Effect {
     Whole,
     /// The same, and asking again with the same words is the same mutation arriving again.
     Identified,
-    /// After an error a part may be done, and doing it again does the rest.
+    /// After an error a part may be done, and the error knows; doing it again does the rest.
     Parts,
+    /// After an error some of many steps may be done, of which users see nothing; doing it again does the rest.
+    Steps,
 }
 
 /// What came out when nothing failed.
@@ -160,7 +162,7 @@ impl<O: Operation> Tested<'_, O> {
                 same!(answer, self.plain.answer, "the answer");
                 same!(seen, self.plain.after, "what is there after an answer");
                 check!(
-                    !matches!(plan, Plan::From(0, _)),
+                    ran.suffered == 0 || !matches!(plan, Plan::From(0, _)),
                     "there was an answer, though none can have come: {answer}"
                 );
                 return Ok(Some(seen));
@@ -222,7 +224,16 @@ impl<O: Operation> Tested<'_, O> {
         }
         let Plain { before, after, .. } = &self.plain;
         let effect = self.nature.effect;
+        if effect == Effect::Steps {
+            return Ok(());
+        }
         if effect == Effect::Parts {
+            // Repeating it does no harm, so that any failure will do; but none that says that nothing was done when some was.
+            let is_true = error.outcome() != Outcome::NotApplied || seen == before;
+            check!(
+                is_true,
+                "the error says that nothing was changed, but a part was: {told}"
+            );
             return Ok(());
         }
         match error.outcome() {

@@ -163,6 +163,5 @@ async fn ranges_of_small(arena: Arc<Arena>) -> Verdict {
 }
 
 async fn ranges_of_large(arena: Arc<Arena>) -> Verdict {
-    let limit = arena.capabilities.item_limit.unwrap_or(400_000).min(400_000);
-    ranges(&arena, 3 * limit + 100).await
+    ranges(&arena, 3 * arena.largest_item() + 100).await
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use konserve_core::backend::{Address, Item, Listing, Purge, Read, Space};
-use konserve_core::{Error, ErrorKind, Key, Outcome, Value, path};
+use konserve_core::store::Options;
+use konserve_core::{Error, ErrorKind, Key, Outcome, Store, Value, path};
 
 use super::{edn, store};
 use crate::arena::Arena;
@@ -18,9 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("store.too-many-keys-say-the-limit", &["S-ERROR-1"], say_the_limit),
         Trial::new("store.damaged-items", &["S-DAMAGE-1"], damaged_items),
         Trial::new("store.damaged-entries", &["S-DAMAGE-1"], damaged_entries),
-        Trial::new("store.missing-chunks", &["S-DAMAGE-1", "S-SIZE-1"], missing_chunks)
-            .needs(Capability::ItemLimit)
-            .needs(Capability::LargeValues),
+        Trial::new("store.missing-chunks", &["S-DAMAGE-1", "S-SIZE-1"], missing_chunks).needs(Capability::Transactions),
     ]
 }
 
@@ -238,8 +237,11 @@ async fn damaged_entries(arena: Arc<Arena>) -> Verdict {
 }
 
 async fn missing_chunks(arena: Arc<Arena>) -> Verdict {
-    let store = store(&arena);
-    let size = 2 * arena.capabilities.item_limit.unwrap_or(500_000).min(500_000);
+    let mut options = Options::default();
+    (options.inline_limit, options.chunk_size) = (Some(1024), 1024);
+    options.consistent_read = true;
+    let store = Store::builder(Arc::clone(&arena.backend)).options(options).build();
+    let size = 5000;
     store.bassoc("large", vec![7; size]).await?;
     let chunks = stored(&arena, Space::Chunk).await?;
     check!(!chunks.is_empty(), "a large value has no chunks");

@@ -200,7 +200,7 @@ async fn removed(arena: Arc<Arena>) -> Verdict {
 
 async fn large_entries(arena: Arc<Arena>) -> Verdict {
     let store = store(&arena);
-    let size = 2 * arena.capabilities.item_limit.unwrap_or(500_000).min(500_000) + 9;
+    let size = 2 * arena.largest_item() + 9;
     let entries = ["small".to_owned(), "l".repeat(size), "small again".to_owned()];
     for (position, entry) in (0_u64..).zip(&entries) {
         same!(store.append("log", entry).await?, position, "the position");

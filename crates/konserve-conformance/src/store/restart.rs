@@ -133,7 +133,7 @@ async fn restart(arena: Arc<Arena>) -> Verdict {
 }
 
 async fn large_after_restart(arena: Arc<Arena>) -> Verdict {
-    let size = 2 * arena.capabilities.item_limit.unwrap_or(500_000).min(500_000) + 1;
+    let size = 2 * arena.largest_item() + 1;
     let text = "l".repeat(size);
     let before = store(&arena);
     before.assoc("document", &text).await?;

@@ -41,7 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// What is meant by large: some chunks, where the engine has a limit.
 fn large(arena: &Arena) -> usize {
-    3 * arena.capabilities.item_limit.unwrap_or(500_000).min(500_000) + 17
+    3 * arena.largest_item() + 17
 }
 
 /// Bytes that differ from place to place and from seed to seed.
