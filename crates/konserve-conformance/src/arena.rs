@@ -13,6 +13,7 @@ use konserve_core::{Clock, Instant, Outcome, Result, Rev, SystemClock};
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Verdict, brief};
+use crate::trial::Capability;
 use crate::{Harness, Namespace, Page};
 
 /// The most bytes that a trial takes for the largest item.
@@ -36,7 +37,7 @@ pub(crate) struct Arena {
 impl Arena {
     /// An arena in a fresh namespace.
     pub(crate) async fn open(harness: Arc<dyn Harness>, seed: u64) -> Result<Arc<Self>> {
-        let namespace = harness.open().await?;
+        let namespace = harness.open_seeded(seed).await?;
         Ok(Arc::new(Self {
             backend: namespace.backend(),
             namespace,
@@ -65,6 +66,11 @@ impl Arena {
     /// How long a trial may take.
     pub(crate) fn patience(&self) -> Duration {
         self.harness.patience()
+    }
+
+    /// Whether the harness says that this is there.
+    pub(crate) fn declares(&self, capability: Capability) -> bool {
+        capability.is_declared(&*self.harness)
     }
 
     /// The bytes of the largest item; of one that counts as large, where there is no limit or one far above what tests write.

@@ -39,6 +39,16 @@ pub trait Harness: Send + Sync + 'static {
     /// Whatever the engine says. The trial that needed it fails.
     async fn open(&self) -> Result<Box<dyn Namespace>>;
 
+    /// The same, for engines that do something by chance: whatever they do follows from this seed.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    async fn open_seeded(&self, seed: u64) -> Result<Box<dyn Namespace>> {
+        let _ = seed;
+        self.open().await
+    }
+
     /// How much fills a page of the engine. Trials that need several pages write a little more than twice as much.
     fn page(&self) -> Page {
         Page { items: 100, bytes: 64 }

@@ -24,7 +24,7 @@
 //! empty crate to a green suite.
 //!
 //! A trial for something that the engine does not declare is listed as ignored; another one then checks that it is refused
-//! and that the refusal changes nothing. Nothing is tried twice.
+//! and that the refusal changes nothing.
 
 mod arena;
 mod backend;

@@ -55,7 +55,8 @@ pub enum Fault {
     Slow,
     /// It fails with an error of this kind, and has not happened.
     Fails(ErrorKind),
-    /// It happens, but its answer is lost: an unknown outcome for a mutation, `unavailable` for a read.
+    /// It happens, but its answer is lost: an unknown outcome for a mutation, `unavailable` for a read. An error of the engine
+    /// within comes out as it is.
     ReplyLost,
     /// It does not happen, and nobody knows: the same errors.
     RequestLost,

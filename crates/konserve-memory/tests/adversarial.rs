@@ -1,35 +1,22 @@
 //! The suite on the adversary: what works there needs nothing but the contract.
 
-use std::env;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use konserve_conformance::{FaultControl, Harness, LayerFaults, ManualClock, Namespace, Page, Suite, run_all};
 use konserve_core::backend::{Backend, Capabilities, Durability, Reach, TransactionLimits};
-use konserve_core::{Entropy, Instant, Result, SystemEntropy};
+use konserve_core::{Instant, Result};
 use konserve_memory::{Adversary, Builder, Memory};
 
-/// Where the suite takes its seed from; the engine follows the same one, so that a run repeats as a whole.
-const SEED: &str = "KONSERVE_CONFORMANCE_SEED";
-
 fn main() -> ExitCode {
-    let given = env::var(SEED).ok();
-    let seed = given.as_ref().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-        let mut bytes = [0; 4];
-        SystemEntropy.fill(&mut bytes);
-        u64::from(u32::from_ne_bytes(bytes))
-    });
-    let suite = |name, builder: Builder, capabilities| {
-        let suite = Suite::new(AdversaryHarness {
+    let suite = |name, builder, capabilities| {
+        Suite::new(AdversaryHarness {
             name,
-            builder: builder.seed(seed),
+            builder,
             capabilities,
-        });
-        // What was given is left to the suite, which says so if it is no seed.
-        if given.is_some() { suite } else { suite.seed(seed) }
+        })
     };
-
     let bare = Capabilities::new(Reach::Process, Durability::Memory);
     let least = bare
         .with_item_limit(4096)
@@ -43,7 +30,7 @@ fn main() -> ExitCode {
         });
     run_all([
         suite("adversary", Memory::builder().least_limits(), least),
-        suite("adversary-roomy", Memory::builder(), roomy),
+        suite("adversary-roomy", Memory::builder().late_arrivals(true), roomy),
         suite(
             "adversary-no-transactions",
             Memory::builder().least_limits().transactions(None).item_limit(None),
@@ -81,8 +68,13 @@ impl Harness for AdversaryHarness {
     }
 
     async fn open(&self) -> Result<Box<dyn Namespace>> {
+        self.open_seeded(0).await
+    }
+
+    async fn open_seeded(&self, seed: u64) -> Result<Box<dyn Namespace>> {
         let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
-        let adversary = self.builder.clone().environment(clock.environment()).adversary();
+        let builder = self.builder.clone().seed(seed).environment(clock.environment());
+        let adversary = builder.adversary();
         let faults = LayerFaults::default();
         Ok(Box::new(Store {
             backend: Arc::new(faults.around(adversary.clone())),

@@ -83,8 +83,13 @@ impl Harness for MemoryHarness {
     }
 
     async fn open(&self) -> Result<Box<dyn Namespace>> {
+        self.open_seeded(0).await
+    }
+
+    async fn open_seeded(&self, seed: u64) -> Result<Box<dyn Namespace>> {
         let clock = ManualClock::new(Instant::from_millis(1_800_000_000_000));
-        let memory = self.builder.clone().environment(clock.environment()).build();
+        let builder = self.builder.clone().seed(seed).environment(clock.environment());
+        let memory = builder.build();
         let faults = match self.name {
             "memory-tiny" | "memory-no-transactions" => LayerFaults::unsure(),
             _ => LayerFaults::default(),

@@ -36,6 +36,18 @@ async fn as_expected(arena: Arc<Arena>) -> Verdict {
         arena.capabilities,
         "the capabilities after a write"
     );
+    let namespace = &arena.namespace;
+    let harness = [
+        (Capability::Clock, namespace.clock().is_some()),
+        (Capability::Faults, namespace.faults().is_some()),
+    ];
+    for (capability, is_there) in harness {
+        same!(
+            is_there,
+            arena.declares(capability),
+            "whether the namespace has {capability}, which is what the harness says"
+        );
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! let handles = concurrency::handles(&arena).await?;      // or stores(&arena).await?
-//! faults.fail(…);                                         // before or while it runs
+//! control.set(Some(script));                              // before or while it runs
 //! concurrency::registers(&arena, handles, Extent::USUAL).await
 //! ```
 //!

@@ -239,7 +239,9 @@ impl Course {
                 Ok(())
             }
             (Change::IfAbsent(at, _), ErrorKind::Conflict, Outcome::NotApplied) => {
-                self.only(&told, |state| state.documents[at].is_some())
+                self.only(&told, |state| state.documents[at].is_some())?;
+                self.more_may_happen();
+                Ok(())
             }
             (_, kind, Outcome::NotApplied) if is_of_failures(kind) && kind != ErrorKind::UnknownOutcome => Ok(()),
             _ => Err(Failure::new(told)),
@@ -272,10 +274,14 @@ impl Course {
                 place.key()
             ),
         }
+        self.more_may_happen();
+        Ok(())
+    }
+
+    fn more_may_happen(&mut self) {
         for (number, change) in self.pending.clone() {
             self.happen(number, change);
         }
-        Ok(())
     }
 
     /// Leaves only the possibilities of which something holds.

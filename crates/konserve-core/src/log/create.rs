@@ -134,11 +134,14 @@ async fn write_head_last(
         false => again,
     };
     match written {
-        // Its chunks belong to the row that nobody will ever see.
-        Written::Refused { .. } if is_large => Err(Error::new(
-            ErrorKind::Contended,
-            "the key was taken while a log with a large first entry was created there",
-        )),
+        // Its chunks belong to a row that nobody will ever see. Another call brings them anew.
+        Written::Refused { current } if is_large => {
+            if let Some(Occupant::Tombstone(rev)) = current {
+                store.revisions.advance_past(rev)?;
+            }
+            let message = "something newer was at the key when a log with a large first entry was created there";
+            Err(Error::new(ErrorKind::Contended, message))
+        }
         written => Ok(written),
     }
 }

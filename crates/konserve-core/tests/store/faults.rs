@@ -13,7 +13,7 @@ use konserve_core::layer::{Call, Fault, Layer};
 use konserve_core::{ErrorKind, Outcome, Result, Store, Value};
 use konserve_memory::Memory;
 
-use crate::support::quiet;
+use crate::support::{manual, quiet};
 
 /// A store whose engine fails at the first call of this kind, and only then.
 fn failing_once(memory: &Memory, call: Call, fault: Fault) -> Store {
@@ -179,6 +179,35 @@ async fn an_append_that_fails_creates_no_empty_log() {
         }
     }
     assert_eq!(failures, 5);
+}
+
+#[tokio::test]
+async fn a_log_begins_over_a_tombstone_that_a_faster_clock_made() {
+    let limits = TransactionLimits { items: 4, bytes: 4096 };
+    // In one commit; and, as that takes too little, the head last.
+    for (key, entry) in [
+        ("log".to_owned(), "small".to_owned()),
+        ("k".repeat(2500), "x".repeat(6000)),
+    ] {
+        let memory = Memory::builder().item_limit(4096).transactions(limits).build();
+        let (ahead, environment) = manual();
+        let (_, behind) = manual();
+        ahead.advance(Duration::from_secs(60));
+        let faster = Store::builder(memory.handle()).environment(environment).build();
+        faster.assoc(key.as_str(), &1).await.unwrap();
+        faster.dissoc(key.as_str()).await.unwrap();
+        let slower = Store::builder(memory).environment(behind).options(quiet()).build();
+        let mut appended = slower.append(key.as_str(), &entry).await;
+        if appended
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::Contended)
+        {
+            appended = slower.append(key.as_str(), &entry).await;
+        }
+        assert_eq!(appended.unwrap(), 0);
+        let entries: Vec<String> = slower.log(key.as_str()).try_collect().await.unwrap();
+        assert_eq!(entries, [entry]);
+    }
 }
 
 /// Engines whose commits are too small for all of a new log begin it in several steps.
