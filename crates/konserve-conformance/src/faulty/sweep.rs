@@ -9,8 +9,8 @@ use crate::Fault;
 use crate::arena::Arena;
 use crate::failure::{Failure, Verdict, brief, check, same};
 
-/// How long an operation may take whose requests fail.
-const LONGEST: Duration = Duration::from_secs(30);
+/// What part of the time of a trial an operation may take whose requests fail.
+const SHARE: u32 = 4;
 
 /// Of how many of its requests most operations suffer, one after the other.
 pub(super) const MOST: usize = 12;
@@ -89,6 +89,7 @@ pub(super) async fn sweep<O: Operation>(arena: &Arena, operation: &O) -> Verdict
         brief(&plain.after)
     );
     let tested = Tested {
+        longest: arena.patience() / SHARE,
         operation,
         control,
         nature,
@@ -119,6 +120,7 @@ pub(super) async fn sweep<O: Operation>(arena: &Arena, operation: &O) -> Verdict
 }
 
 struct Tested<'a, O> {
+    longest: Duration,
     operation: &'a O,
     control: Control,
     nature: Nature,
@@ -151,11 +153,11 @@ impl<O: Operation> Tested<'_, O> {
     /// Does it once under a plan, and again after an error. Says what is there in the end, where that is known.
     async fn suffer(&self, plan: Plan, place: &O::Place) -> Verdict<Option<String>> {
         let outage = plan.is_outage();
-        let run = tokio::time::timeout(LONGEST, self.operation.run(place, outage));
+        let run = tokio::time::timeout(self.longest, self.operation.run(place, outage));
         let ran = self.control.during(plan, run).await;
         let answer = ran
             .answer
-            .map_err(|_| Failure::new(format!("it did not come to an end within {LONGEST:?}")))?;
+            .map_err(|_| Failure::new(format!("it did not come to an end within {:?}", self.longest)))?;
         let seen = self.operation.look(place).await?;
         let error = match answer {
             Ok(answer) => {
