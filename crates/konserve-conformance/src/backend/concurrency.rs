@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use konserve_core::backend::{Backend, Item, Occupant, Previous, Purge, Read, When, Written};
 
-use crate::arena::{Arena, item, joined, settled};
+use crate::arena::{Arena, Random, item, joined, settled};
 use crate::failure::{Failure, Verdict, brief, check, same};
 use crate::trial::Trial;
 
@@ -106,13 +106,17 @@ async fn increments_add_up(arena: Arc<Arena>) -> Verdict {
 }
 
 /// Lets every task make one mutation at the same address; gives those that were applied.
-async fn race<R>(arena: &Arc<Arena>, mutate: impl Fn(Arc<dyn Backend>, Item) -> R) -> Verdict<Vec<Item>>
+///
+/// The tasks begin in an order that follows from the seed, and not in that of their revisions: where everything takes its
+/// turn, the newest one would always come last, and nothing would go wrong with it.
+async fn race<R>(arena: &Arena, random: &mut Random, mutate: impl Fn(Arc<dyn Backend>, Item) -> R) -> Verdict<Vec<Item>>
 where
     R: Future<Output = konserve_core::Result<Written>> + Send + 'static,
 {
+    let mut items: Vec<_> = (0..TASKS).map(|_| item(arena.rev())).collect();
     let mut tasks = Vec::new();
     for backend in handles(arena).await? {
-        let item = item(arena.rev());
+        let item = items.swap_remove(random.below(items.len()));
         let mutation = mutate(backend, item.clone());
         tasks.push(tokio::spawn(async move { Verdict::Ok((mutation.await?, item)) }));
     }
@@ -126,9 +130,10 @@ where
 }
 
 async fn one_creates(arena: Arc<Arena>) -> Verdict {
+    let mut random = arena.random();
     for round in 0..10 {
         let at = arena.at(&format!("round-{round}"));
-        let applied = race(&arena, |backend, item| {
+        let applied = race(&arena, &mut random, |backend, item| {
             let at = at.clone();
             async move { backend.write(&at, item, When::Absent).await }
         })
@@ -144,12 +149,13 @@ async fn one_creates(arena: Arc<Arena>) -> Verdict {
 }
 
 async fn one_removes(arena: Arc<Arena>) -> Verdict {
+    let mut random = arena.random();
     for round in 0..10 {
         let at = arena.at(&format!("round-{round}"));
         let there = item(arena.rev());
         arena.put(&at, &there).await?;
         let when = When::Matches(there.rev);
-        let applied = race(&arena, |backend, item| {
+        let applied = race(&arena, &mut random, |backend, item| {
             let at = at.clone();
             async move { backend.remove(&at, item.rev, when).await }
         })
@@ -166,9 +172,10 @@ async fn one_removes(arena: Arc<Arena>) -> Verdict {
 }
 
 async fn the_newest_stays(arena: Arc<Arena>) -> Verdict {
+    let mut random = arena.random();
     for round in 0..10 {
         let at = arena.at(&format!("round-{round}"));
-        let applied = race(&arena, |backend, item| {
+        let applied = race(&arena, &mut random, |backend, item| {
             let at = at.clone();
             async move { backend.write(&at, item, When::Newer).await }
         })
