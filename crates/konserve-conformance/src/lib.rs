@@ -42,6 +42,7 @@ mod report;
 mod reproduce;
 mod store;
 mod suite;
+mod ticking;
 mod trial;
 
 pub use self::clock::ManualClock;

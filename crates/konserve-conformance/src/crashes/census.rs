@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures::TryStreamExt;
 use konserve_core::backend::{Address, Backend, Listing, Occupant, Read, Space};
-use konserve_core::{Clock, Entropy, Environment, Instant, Key, SystemClock, SystemEntropy};
+use konserve_core::{Entropy, Environment, Key, SystemEntropy};
 
 use crate::failure::{Failure, Verdict};
+use crate::ticking::Ticking;
 
 /// How often what is in an engine belongs to one attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,33 +75,6 @@ pub(super) fn environment(clock: &Arc<Ticking>, attempt: u32) -> Environment {
     Environment {
         clock: clock.clone(),
         entropy: Arc::new(Stamp(attempt)),
-    }
-}
-
-/// A clock that goes on by a millisecond whenever somebody looks. So no two stores make a revision at the same time, and no
-/// write is made twice because the other one was ahead.
-#[derive(Debug)]
-pub(super) struct Ticking {
-    start: Instant,
-    looks: AtomicU64,
-}
-
-impl Ticking {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            start: SystemClock.now(),
-            looks: AtomicU64::new(0),
-        })
-    }
-}
-
-impl Clock for Ticking {
-    fn now(&self) -> Instant {
-        self.start + Duration::from_millis(self.looks.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn uptime(&self) -> Duration {
-        SystemClock.uptime()
     }
 }
 

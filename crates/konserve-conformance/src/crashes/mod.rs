@@ -26,11 +26,11 @@ use konserve_core::{Error, Store};
 use tokio::sync::Notify;
 
 use self::aftermath::{Attempt, Late};
-use self::census::Ticking;
 use self::operations::{CHUNK, INLINE, OPERATIONS, Operation, Scene};
 use self::wire::{Fate, Wire};
 use crate::arena::Arena;
 use crate::failure::{Failure, Verdict, check};
+use crate::ticking::Ticking;
 use crate::trial::Trial;
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -9,15 +9,17 @@ use super::store::{large, log, over};
 use super::sweep::{Effect, Nature, Operation, sweep};
 use crate::arena::Arena;
 use crate::failure::{Verdict, check};
+use crate::ticking::Ticking;
 use crate::trial::{Capability, Trial};
 
 pub(super) fn trials() -> Vec<Trial> {
     let clauses = &["S-ERROR-1", "S-FAULT-6", "S-FAULT-7"];
     vec![
         Trial::new("faults.store-collect", clauses, |arena| async move {
+            let clock = Ticking::new();
             let collecting = Collecting {
-                tested: over(Arc::clone(&arena.backend), 100),
-                other: over(arena.namespace.another().await?, 10_000),
+                tested: over(Arc::clone(&arena.backend), &clock, 100),
+                other: over(arena.namespace.another().await?, &clock, 10_000),
                 arena: Arc::clone(&arena),
             };
             sweep(&arena, &collecting).await

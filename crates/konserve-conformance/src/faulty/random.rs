@@ -13,6 +13,7 @@ use super::store::{large, over};
 use super::sweep::is_of_failures;
 use crate::arena::{Arena, Random};
 use crate::failure::{Failure, Verdict, brief, check};
+use crate::ticking::Ticking;
 use crate::trial::{Capability, Trial};
 
 const STEPS: usize = 30;
@@ -35,9 +36,10 @@ pub(super) fn trials() -> Vec<Trial> {
 
 async fn at_random(arena: Arc<Arena>) -> Verdict {
     let control = Control::of(&arena)?;
+    let clock = Ticking::new();
     let mut course = Course {
-        tested: over(Arc::clone(&arena.backend), 1_000),
-        other: over(arena.namespace.another().await?, 1_000),
+        tested: over(Arc::clone(&arena.backend), &clock, 1_000),
+        other: over(arena.namespace.another().await?, &clock, 1_000),
         random: arena.random(),
         next: 0,
         possible: BTreeSet::from([(State::default(), BTreeSet::new())]),

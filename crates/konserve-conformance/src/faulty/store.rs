@@ -11,6 +11,7 @@ use konserve_core::{Result, Store, Value};
 
 use super::sweep::{Effect, MOST, Nature, Operation, sweep};
 use crate::failure::Verdict;
+use crate::ticking::Ticking;
 use crate::trial::{Capability, Trial};
 
 /// A value that takes several chunks.
@@ -124,11 +125,12 @@ impl Call {
         Trial::new(id, clauses, move |arena| {
             let call = Arc::clone(&call);
             async move {
+                let clock = Ticking::new();
                 let calling = Calling {
                     call,
-                    tested: over(Arc::clone(&arena.backend), 10_000),
-                    hasty: over(Arc::clone(&arena.backend), 100),
-                    other: over(arena.namespace.another().await?, 10_000),
+                    tested: over(Arc::clone(&arena.backend), &clock, 10_000),
+                    hasty: over(Arc::clone(&arena.backend), &clock, 100),
+                    other: over(arena.namespace.another().await?, &clock, 10_000),
                 };
                 sweep(&arena, &calling).await
             }
@@ -184,8 +186,9 @@ pub(super) fn large(letter: &str) -> String {
     letter.repeat(LARGE)
 }
 
-/// A store that cleans up nothing by itself and goes on trying for so many milliseconds.
-pub(super) fn over(backend: Arc<dyn Backend>, contention_timeout_ms: u64) -> Store {
+/// A store that cleans up nothing by itself and goes on trying for so many milliseconds. Its clock is the one of all stores of
+/// a trial.
+pub(super) fn over(backend: Arc<dyn Backend>, clock: &Arc<Ticking>, contention_timeout_ms: u64) -> Store {
     let mut options = Options::default();
     options.consistent_read = true;
     // Requests of its own would be taken for those of the operation.
@@ -193,7 +196,8 @@ pub(super) fn over(backend: Arc<dyn Backend>, contention_timeout_ms: u64) -> Sto
     options.inline_limit = Some(INLINE);
     options.chunk_size = INLINE;
     options.contention_timeout_ms = contention_timeout_ms;
-    Store::builder(backend).options(options).build()
+    let store = Store::builder(backend).options(options);
+    store.environment(clock.environment()).build()
 }
 
 /// A call, on the stores of a trial.
