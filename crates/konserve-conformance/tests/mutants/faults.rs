@@ -52,6 +52,12 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             || BeginsAgain,
         ),
         Mutant::new(
+            "faults.rows-go-on-after-an-error",
+            "faults.rows",
+            "each page is a result of its own, and a page that fails is fetched again behind its error",
+            || GoesOn,
+        ),
+        Mutant::new(
             "faults.lost-reply-is-not-applied",
             "faults.write-newer",
             "a connection that breaks is taken for one that never was",
@@ -124,6 +130,12 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             || PurgeFailsSilently,
         ),
         Mutant::new(
+            "faults.half-a-purge",
+            "faults.purge",
+            "a purge takes several requests, and the error of a later one is passed on as if it were the first",
+            || HalfAPurge,
+        ),
+        Mutant::new(
             "faults.broken-for-good",
             "faults.read-without-body",
             "a connection that failed stays in the pool, and every later request gets it",
@@ -182,6 +194,25 @@ impl Wrong for BeginsAgain {
             if rows.last().is_some_and(Result::is_err) {
                 rows.pop();
                 rows.extend(again.collect::<Vec<_>>().await);
+            }
+            stream::iter(rows)
+        };
+        stream::once(all).flatten().boxed()
+    }
+}
+
+/// Delivers an error, and then what is left.
+struct GoesOn;
+
+#[async_trait]
+impl Wrong for GoesOn {
+    fn rows(&self, right: &Right, query: RowQuery) -> Rows {
+        let (rows, again) = (right.rows(query.clone()), right.memory.rows(query));
+        let all = async move {
+            let mut rows: Vec<_> = rows.collect().await;
+            if rows.last().is_some_and(Result::is_err) {
+                let delivered = rows.len() - 1;
+                rows.extend(again.skip(delivered).collect::<Vec<_>>().await);
             }
             stream::iter(rows)
         };
@@ -294,6 +325,18 @@ impl Wrong for PurgeFailsSilently {
     async fn purge(&self, right: &Right, what: &[Purge]) -> Result<()> {
         right.purge(what).await.unwrap_or_default();
         Ok(())
+    }
+}
+
+/// Purges in two requests.
+struct HalfAPurge;
+
+#[async_trait]
+impl Wrong for HalfAPurge {
+    async fn purge(&self, right: &Right, what: &[Purge]) -> Result<()> {
+        let (first, rest) = what.split_at(what.len() / 2);
+        right.purge(first).await?;
+        right.purge(rest).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::future;
+use futures::future::{self, FutureExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use konserve_core::backend::{Address, Backend, Listing, Occupant, Partition, Read, Space};
 use konserve_core::{Error, ErrorKind, Result, Rev};
@@ -16,6 +16,27 @@ pub(crate) fn mutants() -> Vec<Mutant> {
 
 fn contents() -> Vec<Mutant> {
     vec![
+        Mutant::new(
+            "listings.of-nothing-fail",
+            "list.nothing",
+            "the folder of a space is made by its first write, and one that is not there cannot be read",
+            || {
+                Streams(|right, space, how| {
+                    let everything = Listing {
+                        tombstones: true,
+                        after: None,
+                        ..how.clone()
+                    };
+                    let first = right.list(space, everything).into_future();
+                    let listed = right.list(space, how);
+                    let after = first.map(|(first, _)| match first {
+                        Some(_) => listed,
+                        None => stream::iter([Err(Error::new(ErrorKind::NotFound, "no such folder"))]).boxed(),
+                    });
+                    after.flatten_stream().boxed()
+                })
+            },
+        ),
         Mutant::new(
             "listings.of-all-spaces",
             "list.one-space",

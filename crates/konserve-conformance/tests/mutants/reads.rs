@@ -5,14 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use konserve_core::Result;
 use konserve_core::backend::{Address, Backend, Item, Purge, Read, When, Written};
+use konserve_core::{Error, ErrorKind, Result};
 
 use crate::engine::{Right, Wrong, rejected};
 use crate::mutant::Mutant;
 
 pub(crate) fn mutants() -> Vec<Mutant> {
     vec![
+        Mutant::new(
+            "reads.absence-is-an-error",
+            "read.vacant-is-none",
+            "the engine says `not found` as an error, and nobody turns that into an answer",
+            || AbsenceIsAnError,
+        ),
         Mutant::new(
             "reads.error-is-absence",
             "concurrency.increments-add-up",
@@ -319,5 +325,18 @@ impl Wrong for PurgesExpired {
             right.purge(&[Purge::Row(at.clone())]).await?;
         }
         right.read(at, how).await
+    }
+}
+
+/// Fails where there is nothing at all.
+struct AbsenceIsAnError;
+
+#[async_trait]
+impl Wrong for AbsenceIsAnError {
+    async fn read(&self, right: &Right, at: &Address, how: Read) -> Result<Option<Item>> {
+        match right.occupant(at).await? {
+            Some(_) => right.read(at, how).await,
+            None => Err(Error::new(ErrorKind::NotFound, "no such key")),
+        }
     }
 }
