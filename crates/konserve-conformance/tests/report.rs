@@ -79,7 +79,7 @@ fn report(harness: Mistaken, filter: &str) -> Report {
         logfile: Some(log.path().to_str().unwrap().to_owned()),
         ..Arguments::default()
     };
-    let (trials, recorder) = Suite::new(harness).seed(7).record();
+    let (trials, recorder) = Suite::new(harness).seed(7).thorough(1).record();
     let _ = libtest_mimic::run(&arguments, trials);
     recorder.report()
 }
@@ -195,7 +195,7 @@ fn a_panic_is_a_failure_in_the_report() {
         }
     }
 
-    let (trials, recorder) = Suite::new(Panicking).record();
+    let (trials, recorder) = Suite::new(Panicking).seed(7).thorough(1).record();
     let log = tempfile::NamedTempFile::new().unwrap();
     let arguments = Arguments {
         filter: Some(TRIAL.to_owned()),

@@ -149,14 +149,14 @@ fn run(suite: Suite, filter: &str, exact: bool) -> Conclusion {
         exact,
         ..Arguments::default()
     };
-    run_quietly(arguments, suite.seed(1).allow_missing(false))
+    run_quietly(arguments, suite.allow_missing(false))
 }
 
 /// Runs trials that are meant to fail, away from the output of the tests that run them.
 fn run_quietly(mut arguments: Arguments, suite: Suite) -> Conclusion {
     let log = tempfile::NamedTempFile::new().unwrap();
     arguments.logfile = Some(log.path().to_str().unwrap().to_owned());
-    libtest_mimic::run(&arguments, suite.trials())
+    libtest_mimic::run(&arguments, suite.seed(1).thorough(1).trials())
 }
 
 #[test]
