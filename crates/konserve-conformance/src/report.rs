@@ -261,8 +261,8 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The name of an engine as part of a file name.
-fn file_name(engine: &str) -> String {
+/// The name of an engine as part of a file name. Several names can come to the same.
+pub(crate) fn file_name(engine: &str) -> String {
     let plain = |c: char| {
         if c.is_alphanumeric() || c == '-' || c == '_' {
             c

@@ -13,6 +13,7 @@ use libtest_mimic::{Arguments, Completion, Failed};
 use tokio::runtime::Runtime;
 
 use crate::arena::Arena;
+use crate::report::file_name;
 use crate::trial::{self, Entry, Trial};
 use crate::{Finding, Harness, Package, Recorder, Report, TrialReport, reproduce};
 
@@ -43,11 +44,11 @@ pub fn run_all(suites: impl IntoIterator<Item = Suite>) -> ExitCode {
     let mut names = HashSet::new();
     for suite in suites {
         let name = suite.harness.name();
-        if !names.insert(name.clone()) {
-            let failed = || {
-                Err(Failed::from(
-                    "two suites have this name: their reports would be the same file",
-                ))
+        let file = file_name(&name);
+        if !names.insert(file.clone()) {
+            let failed = move || {
+                let message = format!("two suites have this name, or one like it: both reports would be {file}.json");
+                Err(Failed::from(message))
             };
             trials.push(libtest_mimic::Trial::test("suite.name", failed).with_kind(name));
         }
