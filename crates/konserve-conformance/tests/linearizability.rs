@@ -281,25 +281,31 @@ impl Namespace for WrongStore {
     }
 }
 
-/// Every trial, every flaw that it must find, and what the report says.
-const FOUND: [(&str, Flaw, &str); 17] = [
-    ("concurrency.registers", Flaw::CheckedBefore, "not linearizable"),
-    ("concurrency.registers", Flaw::StaleReads, "not linearizable"),
-    ("concurrency.registers", Flaw::WriteForgotten, "not linearizable"),
-    ("concurrency.registers", Flaw::FailureClaimed, "not linearizable"),
-    ("concurrency.registers", Flaw::RefusedIsSeen, "never stored"),
-    ("concurrency.documents", Flaw::CheckedBefore, "not linearizable"),
-    ("concurrency.documents", Flaw::UpdatesUnconditional, "not linearizable"),
-    ("concurrency.documents", Flaw::StaleReads, "not linearizable"),
-    ("concurrency.counters", Flaw::CheckedBefore, "not linearizable"),
-    ("concurrency.counters", Flaw::UpdatesUnconditional, "not linearizable"),
-    ("concurrency.logs", Flaw::CheckedBefore, ""),
-    ("concurrency.logs", Flaw::RowsOverwritten, ""),
-    ("concurrency.multi-keys", Flaw::CommitSeenInParts, "not linearizable"),
-    ("concurrency.multi-keys", Flaw::StaleReads, "not linearizable"),
-    ("concurrency.transfers", Flaw::CommitSeenInParts, "not linearizable"),
-    ("concurrency.transfers", Flaw::CommitOneByOne, ""),
-    ("concurrency.transfers", Flaw::ChecksIgnored, ""),
+/// What comes of it when two writers of a log get the same place: a reader meets the gap, or the history shows it.
+const LOG_BROKEN: &[&str] = &["a log with a gap", "the history of log"];
+/// What comes of a commit that is not one step. Which of it is met first depends on who comes in between.
+const COMMIT_BROKEN: &[&str] = &["the sum of", "nobody wrote it", "not linearizable"];
+const UNORDERED: &[&str] = &["not linearizable"];
+
+/// Every trial, every flaw that it must find, and what the report says, one of these.
+const FOUND: [(&str, Flaw, &[&str]); 17] = [
+    ("concurrency.registers", Flaw::CheckedBefore, UNORDERED),
+    ("concurrency.registers", Flaw::StaleReads, UNORDERED),
+    ("concurrency.registers", Flaw::WriteForgotten, UNORDERED),
+    ("concurrency.registers", Flaw::FailureClaimed, UNORDERED),
+    ("concurrency.registers", Flaw::RefusedIsSeen, &["never stored"]),
+    ("concurrency.documents", Flaw::CheckedBefore, UNORDERED),
+    ("concurrency.documents", Flaw::UpdatesUnconditional, UNORDERED),
+    ("concurrency.documents", Flaw::StaleReads, UNORDERED),
+    ("concurrency.counters", Flaw::CheckedBefore, UNORDERED),
+    ("concurrency.counters", Flaw::UpdatesUnconditional, UNORDERED),
+    ("concurrency.logs", Flaw::CheckedBefore, LOG_BROKEN),
+    ("concurrency.logs", Flaw::RowsOverwritten, LOG_BROKEN),
+    ("concurrency.multi-keys", Flaw::CommitSeenInParts, UNORDERED),
+    ("concurrency.multi-keys", Flaw::StaleReads, UNORDERED),
+    ("concurrency.transfers", Flaw::CommitSeenInParts, UNORDERED),
+    ("concurrency.transfers", Flaw::CommitOneByOne, COMMIT_BROKEN),
+    ("concurrency.transfers", Flaw::ChecksIgnored, COMMIT_BROKEN),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,7 +314,13 @@ async fn every_trial_finds_what_goes_wrong_only_at_the_same_time() {
         let suite = Suite::new(WrongHarness(flaw)).seed(1).thorough(20);
         match suite.outcome(trial).await {
             Some(Outcome::Failed(report)) => {
-                assert!(report.contains(told), "{trial} says of {flaw:?}: {report}")
+                // What the suite had to put an end to is no finding of the trial, and neither is a search that was given up.
+                let no_finding = ["a panic:", "not finished", "not decided"];
+                let is_finding = !no_finding.iter().any(|text| report.contains(text));
+                assert!(
+                    is_finding && told.iter().any(|text| report.contains(text)),
+                    "{trial} says of {flaw:?}: {report}"
+                );
             }
             outcome => panic!("{flaw:?} survives {trial}: {outcome:?}"),
         }
