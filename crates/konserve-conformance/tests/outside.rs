@@ -86,7 +86,9 @@ impl Outside {
     fn new(folder: &Path) -> Self {
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crates");
         let workspace = crates.parent().expect("the workspace");
-        let manifest = MANIFEST.replace("@CRATES@", &crates.display().to_string());
+        let manifest = MANIFEST
+            .replace("@CORE@", &quoted(&crates.join("konserve-core")))
+            .replace("@CONFORMANCE@", &quoted(&crates.join("konserve-conformance")));
         for (name, text) in [
             ("Cargo.toml", manifest.as_str()),
             ("src/lib.rs", ENGINE),
@@ -162,6 +164,26 @@ impl Outside {
         let text = fs::read(self.reports.join("shelf.json")).expect("a report was written");
         serde_json::from_slice(&text).expect("the report can be read")
     }
+}
+
+/// A path as a string of TOML, whatever is in it.
+fn quoted(path: &Path) -> String {
+    let path = path.to_str().expect("a path that is text");
+    let mut quoted = String::from("\"");
+    for c in path.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+#[test]
+fn every_path_can_be_put_into_a_manifest() {
+    let path = Path::new("/a \"folder\"/of\\ours/it's\tmine");
+    assert_eq!(quoted(path), r#""/a \"folder\"/of\\ours/it's\u0009mine""#);
 }
 
 fn text(output: &Output) -> String {
