@@ -16,6 +16,10 @@ use crate::failure::{Failure, Verdict, brief};
 use crate::trial::Capability;
 use crate::{Harness, Namespace, Page};
 
+/// How often a mutation that was turned away is made again, and after how long.
+const TRIES: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// The most bytes that a trial takes for the largest item.
 const MOST: usize = 8 * 1024 * 1024;
 
@@ -245,15 +249,17 @@ pub(crate) async fn occupant_by(backend: &dyn Backend, at: &Address) -> Verdict<
 }
 
 /// The answer to a mutation among rivals. An engine may say `throttled`, `contended` or `unavailable` there and must know
-/// that nothing was applied; the caller then asks again, as callers do.
+/// that nothing was applied; the caller then asks again, as callers do, but not for ever.
 pub(crate) async fn settled<T, R>(ask: impl Fn() -> R) -> Verdict<T>
 where
     R: Future<Output = Result<T>>,
 {
+    let mut tries = 0;
     loop {
         match ask().await {
-            Err(error) if error.is_retryable() && error.outcome() == Outcome::NotApplied => {
-                tokio::task::yield_now().await;
+            Err(error) if error.is_retryable() && error.outcome() == Outcome::NotApplied && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
             }
             answer => return Ok(answer?),
         }
