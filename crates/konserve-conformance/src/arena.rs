@@ -309,7 +309,8 @@ pub(crate) fn shows(answer: Option<&Occupant>, truth: Option<&Occupant>) -> bool
 pub(crate) fn tells(previous: &Previous, truth: Option<&Occupant>, unknown_allowed: bool) -> bool {
     match previous {
         Previous::Known(known) => shows(known.as_ref(), truth),
-        Previous::Unknown => unknown_allowed,
+        // Only for what arrives again, where the truth is what stands there since.
+        Previous::Existed(_) | Previous::Unknown => unknown_allowed,
     }
 }
 

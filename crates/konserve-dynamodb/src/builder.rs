@@ -5,23 +5,18 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, HttpClient, IntoShared, Region, SharedHttpClient};
 use aws_types::SdkConfig;
 use konserve_core::{Environment, Error, ErrorKind, Result};
 
+use crate::budget::Budget;
 use crate::config::DynamoConfig;
 use crate::connection::Connection;
 use crate::dynamo::DynamoDb;
 use crate::layout::Layout;
 use crate::requests::RequestCounter;
-
-/// How often the SDK may send a request that changes nothing, or that can be repeated blindly. Mutations are sent once.
-const READ_ATTEMPTS: u32 = 4;
-
-/// The first pause between such attempts, at most. The SDK's own one second is made for slower services.
-const READ_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A store on DynamoDB that is not there yet: settings, and what to do with them.
 ///
@@ -175,12 +170,12 @@ impl DynamoDbBuilder {
             Source::Sdk(sdk) => {
                 let sdk = override_sdk(&config, *sdk, credentials);
                 require_region(sdk.region())?;
-                settings_of(&sdk)
+                aws_sdk_dynamodb::config::Builder::from(&sdk)
             }
             Source::Config => {
                 let sdk = load_sdk(&config, credentials).await;
                 require_region(sdk.region())?;
-                settings_of(&sdk)
+                aws_sdk_dynamodb::config::Builder::from(&sdk)
             }
         };
         if let Some(client) = http_client {
@@ -189,11 +184,14 @@ impl DynamoDbBuilder {
         if let Some(counter) = counter {
             settings = settings.interceptor(counter);
         }
+        // The SDK would repeat requests behind our back; see `call`.
+        settings = settings.retry_config(RetryConfig::disabled());
         let connection = Connection {
             client: Client::from_conf(settings.build()),
             layout: Layout::new(&config.table, config.namespace.as_deref()),
             environment,
             patience: config.request_timeout(),
+            budget: Budget::full(),
         };
         Ok((config, connection))
     }
@@ -223,13 +221,7 @@ fn bounded(config: &DynamoConfig, own: Option<&TimeoutConfig>) -> TimeoutConfig 
 }
 
 async fn load_sdk(config: &DynamoConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .timeout_config(timeouts(config))
-        .retry_config(
-            RetryConfig::standard()
-                .with_max_attempts(READ_ATTEMPTS)
-                .with_initial_backoff(READ_BACKOFF),
-        );
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts(config));
     if let Some(profile) = &config.profile {
         loader = loader.profile_name(profile);
     }
@@ -243,13 +235,6 @@ async fn load_sdk(config: &DynamoConfig, credentials: Option<SharedCredentialsPr
         loader = loader.credentials_provider(credentials);
     }
     loader.load().await
-}
-
-/// With a quota of repetitions of its own: the SDK's default is one for all clients of the process, so that the failures of
-/// one table would keep the reads of others from being repeated.
-fn settings_of(sdk: &SdkConfig) -> aws_sdk_dynamodb::config::Builder {
-    let quota = RetryPartition::custom("konserve").build();
-    aws_sdk_dynamodb::config::Builder::from(sdk).retry_partition(quota)
 }
 
 fn override_sdk(config: &DynamoConfig, sdk: SdkConfig, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {

@@ -1,15 +1,13 @@
-//! What every request needs: the client, the layout, the clock, and a word to the log.
+//! What every request needs: the client, the layout, the clock, and what it may cost.
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::types::ConsumedCapacity;
 use konserve_core::backend::{Address, Occupant, Read};
 use konserve_core::{Environment, Error, ErrorKind, Instant, Result};
 
-use crate::fault::Request;
+use crate::budget::Budget;
 use crate::layout::{self, Attributes, Layout};
 
 /// What every request needs.
@@ -18,8 +16,10 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) layout: Layout,
     pub(crate) environment: Environment,
-    /// How long a request that DynamoDB answers in parts may make no progress.
+    /// How long a request may go on without progress, unless its caller's deadline comes first.
     pub(crate) patience: Duration,
+    /// What repetitions are paid from.
+    pub(crate) budget: Budget,
 }
 
 /// The connection until it is closed, shared by a handle and its streams.
@@ -43,16 +43,6 @@ impl Slot {
 }
 
 impl Connection {
-    /// For naming a request that reads, or that may be repeated blindly.
-    pub(crate) fn reads(&self, operation: &'static str) -> Request<'_> {
-        self.request(operation, false)
-    }
-
-    /// For naming a request that must not be repeated blindly. Send it with [`once`].
-    pub(crate) fn mutates(&self, operation: &'static str) -> Request<'_> {
-        self.request(operation, true)
-    }
-
     pub(crate) fn now(&self) -> Instant {
         self.environment.clock.now()
     }
@@ -65,30 +55,6 @@ impl Connection {
             Err(error) => Err(error.with_key(&at.partition)),
         }
     }
-
-    fn request(&self, operation: &'static str, mutates: bool) -> Request<'_> {
-        Request {
-            operation,
-            table: self.layout.table(),
-            mutates,
-        }
-    }
-}
-
-impl Request<'_> {
-    /// Tells the log that the request was answered. Never what was in it.
-    pub(crate) fn log<'a>(&self, capacity: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-        if tracing::enabled!(tracing::Level::DEBUG) {
-            let units: f64 = capacity.into_iter().filter_map(ConsumedCapacity::capacity_units).sum();
-            let (operation, table) = (self.operation, self.table);
-            tracing::debug!(operation, table, consumed_capacity = units, "DynamoDB answered");
-        }
-    }
-}
-
-/// Settings of a request that the SDK must not repeat: a repetition whose predecessor was applied would be refused.
-pub(crate) fn once() -> aws_sdk_dynamodb::config::Builder {
-    aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled())
 }
 
 /// The projection of a read, `None` for everything: leaving out only the lineage would make reads slower, not cheaper.

@@ -31,7 +31,7 @@ pub(crate) const LIVE: &str = "attribute_exists(m) AND (attribute_not_exists(x) 
 pub(crate) const TOMBSTONE_OF: &str = "r = :is AND (attribute_not_exists(m) OR x <= :now)";
 
 /// A write or a removal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Update {
     pub(crate) key: Attributes,
     pub(crate) update: String,
@@ -66,6 +66,23 @@ impl Action {
     }
 }
 
+/// Whether a write or a removal under this condition is turned away by an item that bars its revision. What asks for one very
+/// revision needs no bar: stored revisions do not come back.
+pub(crate) fn minds_bars(when: When) -> bool {
+    !matches!(when, When::Matches(_))
+}
+
+/// Bars a revision that has not been applied. A bar for an older revision than the stored one has done its duty, another one has
+/// not: there is room for one.
+pub(crate) fn bar(key: Attributes, rev: Rev) -> Update {
+    Update {
+        key,
+        update: "SET z = :r".to_owned(),
+        condition: "r < :r AND (attribute_not_exists(z) OR z <= r OR z = :r)",
+        values: HashMap::from([(":r".to_owned(), layout::revision(rev))]),
+    }
+}
+
 /// Values for `:now`.
 pub(crate) fn now_value(now: Instant) -> AttributeValue {
     layout::decimal(now.as_nanos())
@@ -81,28 +98,28 @@ fn write(layout: &Layout, at: &Address, item: Item, when: When, now: Instant) ->
         ("x", item.expires.map(|at| layout::decimal(at.as_nanos()))),
         ("t", item.expires.map(erasable)),
         ("l", shard),
+        ("e", None),
+        ("f", None),
     ];
-    update(layout.key(at)?, item.rev, kept, when, now)
+    update(layout.key(at)?, item.rev, &kept, when, now)
 }
 
 fn remove(layout: &Layout, at: &Address, rev: Rev, when: When, now: Instant) -> Result<Update> {
     // From the revision and not from the clock, so that the same removal is the same request.
     let erasable = erasable(rev.instant());
-    let kept = ["m", "b", "c", "p", "x", "l"].map(|name| (name, None));
-    let [m, b, c, p, x, l] = kept;
-    update(
-        layout.key(at)?,
-        rev,
-        [m, b, c, p, x, ("t", Some(erasable)), l],
-        when,
-        now,
-    )
+    let [m, b, c, p, x, l] = ["m", "b", "c", "p", "x", "l"].map(|name| (name, None));
+    let kept = [("t", Some(erasable)), m, b, c, p, x, l];
+    let mut removal = update(layout.key(at)?, rev, &kept, when, now)?;
+    // What was there, for the case that the answer is lost. All right-hand sides see the item as it was.
+    let found = ", e = if_not_exists(c, :none), f = if_not_exists(x, :none)";
+    removal.update.insert_str(SHIFT.len(), found);
+    Ok(removal)
 }
 
 fn update(
     key: Attributes,
     rev: Rev,
-    attributes: [(&str, Option<AttributeValue>); 7],
+    attributes: &[(&str, Option<AttributeValue>)],
     when: When,
     now: Instant,
 ) -> Result<Update> {
@@ -121,7 +138,7 @@ fn update(
         match value {
             Some(value) => {
                 update.push_str(&format!(", {name} = :{name}"));
-                values.insert(format!(":{name}"), value);
+                values.insert(format!(":{name}"), value.clone());
             }
             None => {
                 removed.push_str(if removed.is_empty() { " REMOVE " } else { ", " });
@@ -131,16 +148,26 @@ fn update(
     }
     update.push_str(&removed);
     let condition = match when {
-        When::Always => "attribute_not_exists(pk) OR (r <> :r AND (attribute_not_exists(p) OR x <= :now))",
-        When::Absent => "attribute_not_exists(pk) OR (r < :r AND (attribute_not_exists(m) OR x <= :now))",
+        When::Always => {
+            "attribute_not_exists(pk) OR (r <> :r AND (attribute_not_exists(p) OR x <= :now) \
+             AND (attribute_not_exists(z) OR z <> :r))"
+        }
+        When::Absent => {
+            "attribute_not_exists(pk) OR (r < :r AND (attribute_not_exists(m) OR x <= :now) \
+             AND (attribute_not_exists(z) OR z <> :r))"
+        }
         When::Exists => {
-            "r < :r AND attribute_not_exists(p) AND attribute_exists(m) AND (attribute_not_exists(x) OR x > :now)"
+            "r < :r AND attribute_not_exists(p) AND attribute_exists(m) AND (attribute_not_exists(x) OR x > :now) \
+             AND (attribute_not_exists(z) OR z <> :r)"
         }
         When::Matches(is) => {
             values.insert(":is".to_owned(), layout::revision(is));
             "r = :is AND r < :r AND attribute_exists(m) AND (attribute_not_exists(x) OR x > :now)"
         }
-        When::Newer => "attribute_not_exists(pk) OR (r < :r AND (attribute_not_exists(p) OR x <= :now))",
+        When::Newer => {
+            "attribute_not_exists(pk) OR (r < :r AND (attribute_not_exists(p) OR x <= :now) \
+             AND (attribute_not_exists(z) OR z <> :r))"
+        }
     };
     Ok(Update {
         key,

@@ -16,6 +16,8 @@ pub(crate) struct Request<'a> {
     pub(crate) table: &'a str,
     /// Whether it can change something, and repeating it blindly is not harmless.
     pub(crate) mutates: bool,
+    /// How often it was sent.
+    pub(crate) attempt: u32,
 }
 
 /// What DynamoDB answered, without what it may repeat of the request.
@@ -37,6 +39,17 @@ struct Meaning {
 }
 
 impl Request<'_> {
+    /// Tells the log that the request was answered. Never what was in it.
+    pub(crate) fn log(&self, consumed_capacity: f64) {
+        let Self {
+            operation,
+            table,
+            attempt,
+            ..
+        } = *self;
+        tracing::debug!(operation, table, attempt, consumed_capacity, "DynamoDB answered");
+    }
+
     /// The error of the workspace for an error of the SDK.
     pub(crate) fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> Error
     where
@@ -118,7 +131,19 @@ impl Request<'_> {
 
     /// An error of this kind that says which request it is about. Nothing was changed.
     pub(crate) fn error(&self, kind: ErrorKind, message: &str) -> Error {
-        Error::new(kind, format!("{} on table {}: {message}", self.operation, self.table))
+        let Self {
+            operation,
+            table,
+            attempt,
+            ..
+        } = self;
+        match attempt {
+            0 | 1 => Error::new(kind, format!("{operation} on table {table}: {message}")),
+            _ => Error::new(
+                kind,
+                format!("{operation} on table {table}, attempt {attempt}: {message}"),
+            ),
+        }
     }
 
     fn answered(&self, status: u16, code: Option<&str>, message: Option<&str>, request_id: Option<&str>) -> Error {

@@ -12,6 +12,8 @@
 //! | `p` | BOOL | there and true when pinned |
 //! | `x` | N | expires, nanoseconds since the Unix epoch |
 //! | `t` | N | when the table's own expiry may erase it, seconds since the Unix epoch |
+//! | `z` | B | barred: a revision that must not be applied any more, because its write was reported as refused |
+//! | `e`, `f` | N | in a tombstone: when what was removed was created, and expired; empty (B) where there was no such thing |
 //! | `l` | S | listing shard, for items of the document space: `namespace/space letter/shard` |
 //!
 //! All of it is one format: code that reads it must know every attribute that code which writes it sets.
@@ -31,8 +33,11 @@ pub(crate) type Attributes = HashMap<String, AttributeValue>;
 /// The attributes of an item without its body, and without what no reader needs.
 pub(crate) const WITHOUT_BODY: &str = "pk, sk, r, m, c, p, x";
 
+/// The attributes that hold the revisions before the stored one, the latest first.
+const LINEAGE: [&str; 4] = ["r1", "r2", "r3", "r4"];
+
 /// DynamoDB takes 400 KB in an item, names and keys included. What is not meta or body stays below the difference:
-/// 2,048 bytes of key, 5 revisions, 4 numbers, the listing shard, and their names.
+/// 2,048 bytes of key, 6 revisions, 4 numbers, the listing shard, and their names.
 pub(crate) const ITEM_LIMIT: usize = 400 * 1024 - ITEM_OVERHEAD;
 const ITEM_OVERHEAD: usize = 4 * 1024;
 
@@ -125,12 +130,43 @@ impl Layout {
 }
 
 /// The revision of an item of the table.
-fn rev(attributes: &Attributes) -> Result<Rev> {
+pub(crate) fn rev(attributes: &Attributes) -> Result<Rev> {
     let bytes = attributes.get("r").and_then(|value| value.as_b().ok());
     bytes
         .and_then(|bytes| bytes.as_ref().try_into().ok())
         .map(Rev::from_bytes)
         .ok_or_else(|| corrupt("r"))
+}
+
+/// The revisions before it, the latest first, as far as the item knows them: `None` where there was nothing before.
+pub(crate) fn revs_before(attributes: &Attributes) -> Result<Vec<Option<Rev>>> {
+    let stored = LINEAGE
+        .iter()
+        .filter_map(|name| attributes.get(*name).map(|value| (name, value)));
+    stored
+        .map(|(name, value)| match value.as_b().map(Blob::as_ref) {
+            Ok([]) => Ok(None),
+            Ok(bytes) => bytes
+                .try_into()
+                .map(|bytes| Some(Rev::from_bytes(bytes)))
+                .map_err(|_| corrupt(name)),
+            Err(_) => Err(corrupt(name)),
+        })
+        .collect()
+}
+
+/// Whether there was something that a removal removed, if this is its tombstone.
+pub(crate) fn removed(attributes: &Attributes, now: Instant) -> Option<bool> {
+    let was_item = attributes.get("e")?.is_n();
+    let expired = match attributes.get("f")? {
+        AttributeValue::N(nanos) => nanos
+            .parse()
+            .ok()
+            .and_then(Instant::from_nanos)
+            .is_some_and(|at| at <= now),
+        _ => false,
+    };
+    Some(was_item && !expired)
 }
 
 /// What an item of the table holds.

@@ -15,20 +15,24 @@
 //! table, and that every mutation is one conditional request which is sent once, is described in the modules of the
 //! source; what callers can rely on, in [`DynamoDb`].
 
-mod backoff;
+mod answer;
+mod budget;
 mod builder;
+mod call;
 mod config;
 mod connection;
 mod dynamo;
 mod expression;
 mod fault;
 mod layout;
+mod lineage;
 mod mutate;
 mod pages;
 mod purge;
 mod read;
 mod requests;
 mod table;
+mod verdict;
 
 pub use self::builder::DynamoDbBuilder;
 pub use self::config::{Billing, DynamoConfig};

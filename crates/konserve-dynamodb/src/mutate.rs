@@ -1,7 +1,17 @@
-//! All mutations of items: sent once each, and what their answers mean.
+//! All mutations of items: sent, sent again while it is open whether they were applied, and what their answers mean.
 //!
-//! The seam for everything that concerns the outcome of mutations: nothing else in this crate changes an item that a
-//! condition is about.
+//! The seam for everything that concerns the outcome of mutations: nothing else in this crate changes an item that a condition is
+//! about. All attempts of a mutation are one and the same request, revision, time and token included, so whichever of them arrives,
+//! and however late, can be applied at most once:
+//!
+//! - every condition over something stored demands a higher revision than the stored one, so an attempt that was applied is in the
+//!   way of all others, and what has been overwritten since stays overwritten;
+//! - a refusal comes with the stored revisions (see [`lineage`](crate::lineage)), which tell whether it is an earlier attempt that
+//!   was in the way: then the mutation was applied;
+//! - a refusal while an earlier attempt may still be on its way counts only once that attempt cannot be applied any more: because its
+//!   condition cannot hold again, or because the item was told to turn this revision away (it is *barred*).
+//!
+//! What is left is `unknown_outcome`.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -10,14 +20,16 @@ use aws_sdk_dynamodb::types::{
     CancellationReason, ConditionCheck, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem, Update as TransactUpdate,
 };
-use konserve_core::backend::{Address, Committed, Item, Mutation, Occupant, Previous, Refusal, Space, When, Written};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use konserve_core::backend::{Address, Committed, Item, Mutation, Previous, Space, When, Written};
 use konserve_core::{Error, ErrorKind, Instant, Result, Rev};
 use uuid::Uuid;
 
-use crate::connection::{Connection, once};
-use crate::expression::{Action, Check, Update};
-use crate::fault::Request;
+use crate::call::Call;
+use crate::connection::Connection;
+use crate::expression::{self, Action, Check, Update};
 use crate::layout::{Attributes, ITEM_LIMIT, TRANSACTION_BYTES, TRANSACTION_ITEMS};
+use crate::verdict::{Cancelled, Part, Verdict};
 
 impl Connection {
     pub(crate) async fn write(&self, at: &Address, item: Item, when: When) -> Result<Written> {
@@ -45,44 +57,46 @@ impl Connection {
                 "a check is only a part of a commit",
             ));
         };
-        let request = self.mutates("UpdateItem");
-        let answer = self
-            .client
-            .update_item()
-            .table_name(request.table)
-            .set_key(Some(update.key))
-            .update_expression(update.update)
-            .condition_expression(update.condition)
-            .set_expression_attribute_values(Some(update.values))
-            .return_values(returned.clone())
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .customize()
-            .config_override(once())
-            .send()
-            .await;
-        match answer {
-            Ok(output) => {
-                request.log(output.consumed_capacity());
-                let previous = match returned {
-                    ReturnValue::None => Previous::Unknown,
-                    _ => self.previous(&part.at, output.attributes, now),
-                };
-                Ok(Written::Applied { previous })
-            }
-            Err(SdkError::ServiceError(context)) if context.err().is_conditional_check_failed_exception() => {
-                request.log([]);
-                let UpdateItemError::ConditionalCheckFailedException(refused) = context.into_err() else {
-                    return Err(request.error(ErrorKind::Conflict, "the condition does not hold"));
-                };
-                match self.refused(request, &part, refused.item, now)? {
-                    Some(current) if Some(current.rev()) == part.rev => Ok(Written::Applied {
-                        previous: Previous::Unknown,
-                    }),
-                    current => Ok(Written::Refused { current }),
+        let mut call = self.call("UpdateItem", true)?;
+        loop {
+            let error = match self.update(&mut call, update.clone(), returned.clone()).await {
+                Ok(Ok(attributes)) => {
+                    let previous = match returned {
+                        ReturnValue::None => Previous::Unknown,
+                        _ => self.previous(&part.at, attributes, now),
+                    };
+                    return Ok(Written::Applied { previous });
                 }
+                Ok(Err(refused)) => return self.refused(&call, &part, refused, now).await,
+                Err(error) => error,
+            };
+            call.again(error).await?;
+        }
+    }
+
+    /// What a refusal of the last attempt comes to.
+    async fn refused(&self, call: &Call<'_>, part: &Part, item: Option<Attributes>, now: Instant) -> Result<Written> {
+        let verdict = self.judge(call.request(), part, item, now);
+        let mut verdict = verdict.map_err(|error| call.given_up(error))?;
+        loop {
+            match verdict {
+                Verdict::Applied(previous) => return Ok(Written::Applied { previous }),
+                Verdict::Refused { current, for_good } if for_good || !call.in_doubt() => {
+                    return Ok(Written::Refused { current });
+                }
+                Verdict::Untraceable { current } if !call.in_doubt() => return Ok(Written::Refused { current }),
+                Verdict::Refused { current, .. } => match self.bar(call, part).await? {
+                    Ok(()) => return Ok(Written::Refused { current }),
+                    Err(attributes) => {
+                        let next = self.judge(call.request(), part, attributes, now);
+                        verdict = next.map_err(|error| call.given_up(error))?;
+                        if matches!(verdict, Verdict::Refused { for_good: false, .. }) {
+                            return Err(unresolved(call));
+                        }
+                    }
+                },
+                Verdict::Untraceable { .. } => return Err(unresolved(call)),
             }
-            Err(error) => Err(request.failed(error)),
         }
     }
 
@@ -91,72 +105,106 @@ impl Connection {
         check_commit(&all)?;
         let parts: Vec<Part> = all.iter().map(Part::of).collect();
         let now = self.now();
-        // For this very request, which holds the time: DynamoDB refuses a token that comes with another request. When
-        // the same mutations arrive in another call, it is their revisions that are recognised.
+        // For all attempts of this very request, which holds the time: DynamoDB refuses a token that comes with another request.
+        // When the same mutations arrive in another call, it is their revisions that are recognised.
         let token = Uuid::from_bytes(self.environment.random_id()).to_string();
         let mut items = Vec::with_capacity(all.len());
         for mutation in all {
             items.push(self.transact(Action::new(&self.layout, mutation, now)?)?);
         }
-        let request = self.mutates("TransactWriteItems");
-        let answer = self
+        let commit = self
             .client
             .transact_write_items()
             .set_transact_items(Some(items))
             .client_request_token(token)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .customize()
-            .config_override(once())
-            .send()
-            .await;
-        match answer {
-            Ok(output) => {
-                request.log(output.consumed_capacity());
-                Ok(Committed::Applied)
-            }
-            Err(SdkError::ServiceError(context)) if context.err().is_transaction_canceled_exception() => {
-                request.log([]);
-                let TransactWriteItemsError::TransactionCanceledException(cancelled) = context.into_err() else {
-                    return Err(request.error(ErrorKind::Conflict, "the transaction was cancelled"));
-                };
-                self.cancelled(request, &parts, cancelled.cancellation_reasons.unwrap_or_default(), now)
-            }
-            Err(error) => Err(request.failed(error)),
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let mut call = self.call("TransactWriteItems", true)?;
+        loop {
+            let error = match call.attempt(commit.clone().send()).await {
+                Ok(_) => return Ok(Committed::Applied),
+                Err(error) => error,
+            };
+            let error = match cancelled(error) {
+                Ok(reasons) => {
+                    let judged = self.judge_all(call.request(), &parts, reasons, now);
+                    match judged.map_err(|error| call.given_up(error))? {
+                        Cancelled::Applied => return Ok(Committed::Applied),
+                        Cancelled::Refused { refusals, for_good } if for_good || !call.in_doubt() => {
+                            return Ok(Committed::Refused(refusals));
+                        }
+                        Cancelled::Untraceable(refusals) if !call.in_doubt() => {
+                            return Ok(Committed::Refused(refusals));
+                        }
+                        Cancelled::Refused { refusals, .. } => {
+                            // One part that can never be applied keeps all of them from it.
+                            for part in &parts {
+                                if self.bar(&call, part).await?.is_ok() {
+                                    return Ok(Committed::Refused(refusals));
+                                }
+                            }
+                            return Err(unresolved(&call));
+                        }
+                        Cancelled::Untraceable(_) => return Err(unresolved(&call)),
+                        Cancelled::Hindered(error) => error,
+                    }
+                }
+                Err(error) => call.failed(error),
+            };
+            call.again(error).await?;
         }
     }
 
-    /// What the reasons mean for which a transaction was cancelled, in the order of its parts.
-    fn cancelled(
+    /// Sees to it that a mutation which is still on its way is not applied, now or later: then `Ok(())`, and nothing else of the
+    /// item has changed. Otherwise what is there; the mutation may have been applied meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `unknown_outcome`: it could not be found out.
+    async fn bar(&self, doubted: &Call<'_>, part: &Part) -> Result<Result<(), Option<Attributes>>> {
+        let Some(rev) = part.rev.filter(|_| expression::minds_bars(part.when)) else {
+            return Ok(Err(None));
+        };
+        let update = expression::bar(self.layout.key(&part.at)?, rev);
+        let mut call = self
+            .call("UpdateItem", false)
+            .map_err(|error| doubted.given_up(error))?;
+        loop {
+            let error = match self.update(&mut call, update.clone(), ReturnValue::None).await {
+                Ok(barred) => return Ok(barred.map(|_| ())),
+                Err(error) => error,
+            };
+            call.again(error).await.map_err(|error| doubted.given_up(error))?;
+        }
+    }
+
+    /// One attempt of an update: what it replaced, or what refused it.
+    async fn update(
         &self,
-        request: Request<'_>,
-        parts: &[Part],
-        reasons: Vec<CancellationReason>,
-        now: Instant,
-    ) -> Result<Committed> {
-        let mut refusals = Vec::new();
-        let mut obstacle = None;
-        let mut is_hidden = false;
-        for (index, (part, reason)) in parts.iter().zip(reasons).enumerate() {
-            match reason.code.as_deref() {
-                None | Some("None") => {}
-                Some("ConditionalCheckFailed") => {
-                    let current = self.refused(request, part, reason.item, now)?;
-                    if part.rev.is_some() && current.as_ref().map(Occupant::rev) == part.rev {
-                        return Ok(Committed::Applied);
-                    }
-                    refusals.push(Refusal { index, current });
-                }
-                Some(code) => {
-                    is_hidden |= part.rev.is_some();
-                    obstacle.get_or_insert_with(|| request.cancelled(code, reason.message.as_deref()));
+        call: &mut Call<'_>,
+        update: Update,
+        returned: ReturnValue,
+    ) -> Result<Result<Option<Attributes>, Option<Attributes>>> {
+        let send = self
+            .client
+            .update_item()
+            .table_name(self.layout.table())
+            .set_key(Some(update.key))
+            .update_expression(update.update)
+            .condition_expression(update.condition)
+            .set_expression_attribute_values(Some(update.values))
+            .return_values(returned)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send();
+        match call.attempt(send).await {
+            Ok(output) => Ok(Ok(output.attributes)),
+            Err(SdkError::ServiceError(context)) if context.err().is_conditional_check_failed_exception() => {
+                match context.into_err() {
+                    UpdateItemError::ConditionalCheckFailedException(refused) => Ok(Err(refused.item)),
+                    _ => Ok(Err(None)),
                 }
             }
-        }
-        // What an obstacle hides may be this commit's own revision, if it is here for the second time.
-        match obstacle {
-            Some(obstacle) if refusals.is_empty() || is_hidden => Err(obstacle),
-            _ if refusals.is_empty() => Err(request.error(ErrorKind::Contended, "cancelled without a reason")),
-            _ => Ok(Committed::Refused(refusals)),
+            Err(error) => Err(call.failed(error)),
         }
     }
 
@@ -208,43 +256,29 @@ impl Connection {
             Err(_) => Previous::Unknown,
         }
     }
+}
 
-    /// What is there, as of a condition that did not hold.
-    fn refused(
-        &self,
-        request: Request<'_>,
-        part: &Part,
-        attributes: Option<Attributes>,
-        now: Instant,
-    ) -> Result<Option<Occupant>> {
-        match attributes {
-            Some(attributes) => self.occupant(&part.at, attributes, now).map(Some),
-            // Nothing is there, by which the condition would hold: not the answer that was asked for.
-            None if part.admits_vacant => Err(request.error(
-                ErrorKind::Unsupported,
-                "the endpoint does not tell what is there when a condition does not hold",
-            )),
-            None => Ok(None),
+/// The reasons for which a transaction was cancelled, or the error if that is not what happened.
+fn cancelled(
+    error: SdkError<TransactWriteItemsError, HttpResponse>,
+) -> Result<Vec<CancellationReason>, SdkError<TransactWriteItemsError, HttpResponse>> {
+    match error {
+        SdkError::ServiceError(context) if context.err().is_transaction_canceled_exception() => {
+            match context.into_err() {
+                TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+                    Ok(cancelled.cancellation_reasons.unwrap_or_default())
+                }
+                _ => Ok(Vec::new()),
+            }
         }
+        error => Err(error),
     }
 }
 
-/// What the answer to a mutation is read by.
-struct Part {
-    at: Address,
-    /// What it stores, none for a check.
-    rev: Option<Rev>,
-    admits_vacant: bool,
-}
-
-impl Part {
-    fn of(mutation: &Mutation) -> Self {
-        Self {
-            at: mutation.at().clone(),
-            rev: mutation.rev(),
-            admits_vacant: matches!(mutation.when(), When::Always | When::Absent | When::Newer),
-        }
-    }
+/// A refusal that does not tell whether an earlier attempt was applied, or still may be.
+fn unresolved(call: &Call<'_>) -> Error {
+    let message = "it was refused, but an earlier attempt that was not answered may have been applied";
+    call.request().error(ErrorKind::UnknownOutcome, message)
 }
 
 fn check_item(mutation: &Mutation) -> Result<()> {

@@ -121,13 +121,12 @@ impl Connection {
         limit: Option<usize>,
         start: Option<Attributes>,
     ) -> Result<Page<(u64, Item)>> {
-        let request = self.reads("Query");
         let pk = self.layout.partition_key(query.space, &query.partition)?;
         let now = self.now();
-        let output = self
+        let page = self
             .client
             .query()
-            .table_name(request.table)
+            .table_name(self.layout.table())
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
             .filter_expression(LIVE)
             .expression_attribute_values(":pk", AttributeValue::S(pk))
@@ -139,11 +138,8 @@ impl Connection {
             .set_projection_expression(projection(query.how))
             .set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)))
             .set_exclusive_start_key(start)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| request.failed(error))?;
-        request.log(output.consumed_capacity());
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = self.ask("Query", || page.clone().send()).await?;
         let mut items = Vec::new();
         for attributes in output.items.into_iter().flatten() {
             let address = self.layout.address(&attributes)?;
@@ -156,13 +152,12 @@ impl Connection {
     }
 
     async fn scan(&self, space: Space, how: &Listing, start: Option<Attributes>) -> Result<Page<(Address, Occupant)>> {
-        let request = self.reads("Scan");
         let now = self.now();
         let prefix = AttributeValue::S(self.layout.space_prefix(space));
         let mut scan = self
             .client
             .scan()
-            .table_name(request.table)
+            .table_name(self.layout.table())
             .expression_attribute_values(":prefix", prefix)
             .consistent_read(how.how.strong)
             .set_projection_expression(projection(how.how))
@@ -174,8 +169,7 @@ impl Connection {
                 .filter_expression(format!("begins_with(pk, :prefix) AND {LIVE}"))
                 .expression_attribute_values(":now", expression::now_value(now)),
         };
-        let output = scan.send().await.map_err(|error| request.failed(error))?;
-        request.log(output.consumed_capacity());
+        let output = self.ask("Scan", || scan.clone().send()).await?;
         let mut items = Vec::new();
         for attributes in output.items.into_iter().flatten() {
             let address = self.layout.address(&attributes)?;
@@ -193,22 +187,18 @@ impl Connection {
         &self,
         start: Option<Attributes>,
     ) -> Result<(Vec<Attributes>, Option<Attributes>)> {
-        let request = self.reads("Scan");
         let prefix = AttributeValue::S(self.layout.prefix().to_owned());
-        let output = self
+        let page = self
             .client
             .scan()
-            .table_name(request.table)
+            .table_name(self.layout.table())
             .filter_expression("begins_with(pk, :prefix)")
             .expression_attribute_values(":prefix", prefix)
             .consistent_read(true)
             .projection_expression("pk, sk")
             .set_exclusive_start_key(start)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| request.failed(error))?;
-        request.log(output.consumed_capacity());
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = self.ask("Scan", || page.clone().send()).await?;
         let mark = self.layout.mark();
         let keys = output.items.into_iter().flatten();
         let keys = keys.filter(|key| key.get("pk") != mark.get("pk")).collect();

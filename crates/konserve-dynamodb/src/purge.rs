@@ -1,4 +1,4 @@
-//! Erasing items physically. Repeating it is harmless, so the SDK may.
+//! Erasing items physically. Repeating it is harmless.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,6 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use konserve_core::backend::Purge;
 use konserve_core::{Error, ErrorKind, Outcome, Result, Rev};
 
-use crate::backoff::Backoff;
 use crate::connection::Connection;
 use crate::expression::{self, TOMBSTONE_OF};
 use crate::layout::{self, Attributes};
@@ -55,63 +54,65 @@ impl Connection {
     }
 
     async fn erase_batch(&self, keys: Vec<Attributes>) -> Result<()> {
-        let request = self.reads("BatchWriteItem");
-        let mut backoff = Backoff::new(&self.environment, self.patience);
+        let mut call = self.call("BatchWriteItem", false)?;
         let mut left = Vec::with_capacity(keys.len());
         for key in keys {
-            let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(|error| {
-                request
-                    .error(ErrorKind::InvalidInput, "an incomplete key")
-                    .with_source(error)
-            })?;
+            let delete = DeleteRequest::builder()
+                .set_key(Some(key))
+                .build()
+                .map_err(|error| Error::new(ErrorKind::InvalidInput, "an incomplete key").with_source(error))?;
             left.push(WriteRequest::builder().delete_request(delete).build());
         }
         loop {
             let asked = left.len();
-            let output = self
+            let batch = self
                 .client
                 .batch_write_item()
-                .request_items(request.table, std::mem::take(&mut left))
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| request.failed(error))?;
-            request.log(output.consumed_capacity());
+                .request_items(self.layout.table(), std::mem::take(&mut left))
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let output = loop {
+                match call.attempt(batch.clone().send()).await {
+                    Ok(output) => break output,
+                    Err(error) => call.again(call.failed(error)).await?,
+                }
+            };
             let unprocessed: HashMap<_, _> = output.unprocessed_items.unwrap_or_default();
             left.extend(unprocessed.into_values().flatten());
             if left.is_empty() {
                 return Ok(());
             }
             if left.len() < asked {
-                backoff.reset();
-            } else if !backoff.pause().await {
-                return Err(request.error(ErrorKind::Throttled, "items were left unprocessed again and again"));
+                call.progressed();
+            } else {
+                let error = call
+                    .request()
+                    .error(ErrorKind::Throttled, "items were left unprocessed");
+                call.again(error).await?;
             }
         }
     }
 
     async fn erase_tombstone(&self, key: Attributes, rev: Rev) -> Result<()> {
-        let request = self.reads("DeleteItem");
-        let answer = self
+        let mut call = self.call("DeleteItem", false)?;
+        let delete = self
             .client
             .delete_item()
-            .table_name(request.table)
+            .table_name(self.layout.table())
             .set_key(Some(key))
             .condition_expression(TOMBSTONE_OF)
             .expression_attribute_values(":is", layout::revision(rev))
             .expression_attribute_values(":now", expression::now_value(self.now()))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match answer {
-            Ok(output) => request.log(output.consumed_capacity()),
-            // Something newer is there, or nothing.
-            Err(SdkError::ServiceError(context)) if context.err().is_conditional_check_failed_exception() => {
-                request.log([]);
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        loop {
+            match call.attempt(delete.clone().send()).await {
+                Ok(_) => return Ok(()),
+                // Something newer is there, or nothing.
+                Err(SdkError::ServiceError(context)) if context.err().is_conditional_check_failed_exception() => {
+                    return Ok(());
+                }
+                Err(error) => call.again(call.failed(error)).await?,
             }
-            Err(error) => return Err(request.failed(error)),
         }
-        Ok(())
     }
 }
 

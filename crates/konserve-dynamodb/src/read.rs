@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use konserve_core::backend::{Address, Item, Occupant, Read};
-use konserve_core::{ErrorKind, Result};
+use konserve_core::{Error, ErrorKind, Result};
 
-use crate::backoff::Backoff;
 use crate::connection::{Connection, projection};
 use crate::layout::Attributes;
 
@@ -33,20 +32,15 @@ impl Connection {
         strong: bool,
         projection: Option<String>,
     ) -> Result<Option<Attributes>> {
-        let request = self.reads("GetItem");
-        let output = self
+        let get = self
             .client
             .get_item()
-            .table_name(request.table)
+            .table_name(self.layout.table())
             .set_key(Some(key))
             .consistent_read(strong)
             .set_projection_expression(projection)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| request.failed(error))?;
-        request.log(output.consumed_capacity());
-        Ok(output.item)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        Ok(self.ask("GetItem", || get.clone().send()).await?.item)
     }
 
     pub(crate) async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
@@ -86,8 +80,7 @@ impl Connection {
 
     /// All of up to a hundred different items: what is left out of one answer is asked for again.
     async fn read_batch(&self, keys: Vec<Attributes>, how: Read) -> Result<Vec<(Address, Item)>> {
-        let request = self.reads("BatchGetItem");
-        let mut backoff = Backoff::new(&self.environment, self.patience);
+        let mut call = self.call("BatchGetItem", false)?;
         let mut found = Vec::with_capacity(keys.len());
         let mut left = keys;
         loop {
@@ -97,20 +90,18 @@ impl Connection {
                 .consistent_read(how.strong)
                 .set_projection_expression(projection(how))
                 .build()
-                .map_err(|error| {
-                    request
-                        .error(ErrorKind::InvalidInput, "incomplete keys")
-                        .with_source(error)
-                })?;
-            let output = self
+                .map_err(|error| Error::new(ErrorKind::InvalidInput, "incomplete keys").with_source(error))?;
+            let batch = self
                 .client
                 .batch_get_item()
-                .request_items(request.table, wanted)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| request.failed(error))?;
-            request.log(output.consumed_capacity());
+                .request_items(self.layout.table(), wanted)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let output = loop {
+                match call.attempt(batch.clone().send()).await {
+                    Ok(output) => break output,
+                    Err(error) => call.again(call.failed(error)).await?,
+                }
+            };
             let now = self.now();
             // Only one table was asked for, and an answer may name it otherwise than by its ARN.
             for attributes in output.responses.into_iter().flatten().flat_map(|(_, items)| items) {
@@ -126,9 +117,10 @@ impl Connection {
                 return Ok(found);
             }
             if left.len() < asked {
-                backoff.reset();
-            } else if !backoff.pause().await {
-                return Err(request.error(ErrorKind::Throttled, "keys were left unprocessed again and again"));
+                call.progressed();
+            } else {
+                let error = call.request().error(ErrorKind::Throttled, "keys were left unprocessed");
+                call.again(error).await?;
             }
         }
     }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
-    ReturnConsumedCapacity, ScalarAttributeType, TableDescription, TableStatus,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput, ReturnConsumedCapacity,
+    ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableDescription, TableStatus,
 };
+use bytes::Bytes;
 use konserve_core::{Error, ErrorKind, Outcome, Result};
 
 use crate::config::{Billing, DynamoConfig};
-use crate::connection::{Connection, once};
+use crate::connection::Connection;
 use crate::layout;
 
 /// The version of the layout that this crate writes, and the highest that it reads.
@@ -181,29 +183,26 @@ impl Connection {
     }
 
     async fn describe(&self) -> Result<Option<TableDescription>> {
-        let request = self.reads("DescribeTable");
-        match self.client.describe_table().table_name(request.table).send().await {
-            Ok(output) => {
-                request.log([]);
-                Ok(output.table)
+        let mut call = self.call("DescribeTable", false)?;
+        let describe = self.client.describe_table().table_name(self.layout.table());
+        loop {
+            match call.attempt(describe.clone().send()).await {
+                Ok(output) => return Ok(output.table),
+                Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => {
+                    return Ok(None);
+                }
+                Err(error) => call.again(call.failed(error)).await?,
             }
-            Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => Ok(None),
-            Err(error) => Err(request.failed(error)),
         }
     }
 
     /// Asks for the table; `false` when there is one.
     async fn create_table(&self, config: &DynamoConfig) -> Result<bool> {
-        let request = self.mutates("CreateTable");
-        let incomplete = |error| {
-            request
-                .error(ErrorKind::Config, "incomplete settings")
-                .with_source(error)
-        };
+        let incomplete = |error| Error::new(ErrorKind::Config, "incomplete settings of a table").with_source(error);
         let mut create = self
             .client
             .create_table()
-            .table_name(request.table)
+            .table_name(self.layout.table())
             .set_deletion_protection_enabled(config.deletion_protection.then_some(true));
         for (name, role, scalar) in KEYS {
             let key = KeySchemaElement::builder().attribute_name(name).key_type(role).build();
@@ -227,28 +226,33 @@ impl Connection {
                 )
             }
         };
-        match create.customize().config_override(once()).send().await {
-            Ok(_) => {
-                request.log([]);
-                Ok(true)
+        let mut call = self.call("CreateTable", true)?;
+        loop {
+            match call.attempt(create.clone().send()).await {
+                Ok(_) => return Ok(true),
+                Err(SdkError::ServiceError(context)) if context.err().is_resource_in_use_exception() => {
+                    return Ok(false);
+                }
+                Err(error) => call.again_if_certain(call.failed(error)).await?,
             }
-            Err(SdkError::ServiceError(context)) if context.err().is_resource_in_use_exception() => Ok(false),
-            Err(error) => Err(request.failed(error)),
         }
     }
 
     /// Asks for the end of the table; `false` when it is being changed and the question must wait.
     async fn delete_table(&self) -> Result<bool> {
-        let request = self.mutates("DeleteTable");
-        let delete = self.client.delete_table().table_name(request.table);
-        match delete.customize().config_override(once()).send().await {
-            Ok(_) => {
-                request.log([]);
-                Ok(true)
+        let mut call = self.call("DeleteTable", true)?;
+        let delete = self.client.delete_table().table_name(self.layout.table());
+        loop {
+            match call.attempt(delete.clone().send()).await {
+                Ok(_) => return Ok(true),
+                Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => {
+                    return Ok(true);
+                }
+                Err(SdkError::ServiceError(context)) if context.err().is_resource_in_use_exception() => {
+                    return Ok(false);
+                }
+                Err(error) => call.again_if_certain(call.failed(error)).await?,
             }
-            Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => Ok(true),
-            Err(SdkError::ServiceError(context)) if context.err().is_resource_in_use_exception() => Ok(false),
-            Err(error) => Err(request.failed(error)),
         }
     }
 
@@ -271,30 +275,30 @@ impl Connection {
 
     /// Puts the mark of the store; `false` when there is one.
     async fn mark(&self) -> Result<bool> {
-        let request = self.mutates("PutItem");
-        let answer = self
+        // Who marks it twice, because the first answer was lost, finds a mark of its own.
+        let id = layout::binary(Bytes::copy_from_slice(&self.environment.random_id()));
+        let mut call = self.call("PutItem", true)?;
+        let put = self
             .client
             .put_item()
-            .table_name(request.table)
+            .table_name(self.layout.table())
             .set_item(Some(self.layout.mark()))
             .item("v", layout::decimal(LAYOUT_VERSION))
-            .item("c", AttributeValue::N(self.now().as_millis().to_string()))
+            .item("c", layout::decimal(self.now().as_millis()))
+            .item("i", id.clone())
             .condition_expression("attribute_not_exists(pk)")
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .customize()
-            .config_override(once())
-            .send()
-            .await;
-        match answer {
-            Ok(output) => {
-                request.log(output.consumed_capacity());
-                Ok(true)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        loop {
+            let error = match call.attempt(put.clone().send()).await {
+                Ok(_) => return Ok(true),
+                Err(error) => error,
+            };
+            if let Some(PutItemError::ConditionalCheckFailedException(refused)) = error.as_service_error() {
+                let there = refused.item().and_then(|mark| mark.get("i"));
+                return Ok(there == Some(&id));
             }
-            Err(SdkError::ServiceError(context)) if context.err().is_conditional_check_failed_exception() => {
-                request.log([]);
-                Ok(false)
-            }
-            Err(error) => Err(request.failed(error)),
+            call.again(call.failed(error)).await?;
         }
     }
 }

@@ -206,7 +206,7 @@ impl Watched {
             }
             | Written::Refused { current: occupant } => self.check_shown(member, occupant.as_ref()),
             Written::Applied {
-                previous: Previous::Unknown,
+                previous: Previous::Existed(_) | Previous::Unknown,
             } => Ok(()),
         }
     }
@@ -229,7 +229,7 @@ fn written(written: Written) -> ItemsAnswer {
     match written {
         Written::Applied { previous } => ItemsAnswer::Applied(match previous {
             Previous::Known(occupant) => Some(place(occupant.as_ref())),
-            Previous::Unknown => None,
+            Previous::Existed(_) | Previous::Unknown => None,
         }),
         Written::Refused { current } => ItemsAnswer::Refused(vec![(0, place(current.as_ref()))]),
     }

@@ -7,6 +7,7 @@
 mod address;
 mod capabilities;
 mod condition;
+mod deadline;
 mod encoding;
 mod item;
 mod requests;
@@ -20,6 +21,8 @@ use futures::stream::BoxStream;
 pub use self::address::{Address, Partition, Space};
 pub use self::capabilities::{Capabilities, Durability, Reach, TransactionLimits};
 pub use self::condition::When;
+pub use self::deadline::deadline;
+pub(crate) use self::deadline::until;
 pub use self::item::{Item, Occupant};
 pub use self::requests::{Committed, Listing, Mutation, Order, Previous, Purge, Read, Refusal, RowQuery, Written};
 

@@ -54,6 +54,8 @@ pub enum Written {
 pub enum Previous {
     /// This, or nothing.
     Known(Option<Occupant>),
+    /// Whether an item was there is known, but not which: the mutation arrived again.
+    Existed(bool),
     /// The engine cannot tell.
     Unknown,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{Stream, TryStreamExt};
 
-use crate::backend::{Address, Committed, Item, Mutation, Purge, Read, When, Written};
+use crate::backend::{self, Address, Committed, Item, Mutation, Purge, Read, When, Written};
 use crate::store::Inner;
 use crate::{Error, ErrorKind, Outcome, Result, Rev};
 
@@ -72,7 +72,12 @@ impl Operation {
         let Some(timeout) = timeout else {
             return body.await;
         };
-        tokio::time::timeout(timeout, body).await.unwrap_or_else(|_| {
+        let Some(deadline) = tokio::time::Instant::now().checked_add(timeout) else {
+            return body.await;
+        };
+        // An engine that minds the deadline comes first: what wakes both polls the inner one before.
+        let body = tokio::time::timeout_at(deadline, backend::until(deadline, body));
+        body.await.unwrap_or_else(|_| {
             let kind = if undecided.load(Ordering::Acquire) {
                 ErrorKind::UnknownOutcome
             } else {

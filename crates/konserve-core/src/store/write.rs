@@ -364,6 +364,9 @@ async fn remove(operation: &Operation, key: &Key, revision: Option<Revision>) ->
                 return Ok(existed);
             }
             Written::Applied {
+                previous: Previous::Existed(existed),
+            } => return Ok(existed),
+            Written::Applied {
                 previous: Previous::Unknown,
             } => {
                 let message = "the key is removed, but the engine cannot tell whether it was there";

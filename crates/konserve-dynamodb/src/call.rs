@@ -1,0 +1,230 @@
+//! One request from its first attempt to its last: sent, cut off at the deadline, repeated for as long as that can help.
+//!
+//! All requests go through here, and the SDK repeats none of them: it would not tell a refusal of the first attempt from one that
+//! the first attempt itself has caused.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use konserve_core::{Error, ErrorKind, Outcome, Result, backend};
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::Answer;
+use crate::connection::Connection;
+use crate::fault::Request;
+
+/// What DynamoDB's answer to one attempt was.
+pub(crate) type Attempt<O, E> = Result<O, SdkError<E, HttpResponse>>;
+
+/// How the next attempt is paced, by what was wrong with the last one.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// The first pause is at most this, and each one after it at most twice the one before.
+    first: Duration,
+    longest: Duration,
+    /// What a repetition takes from the budget.
+    price: u32,
+}
+
+/// DynamoDB asks to slow down.
+const THROTTLED: Pace = Pace {
+    first: Duration::from_millis(50),
+    longest: Duration::from_secs(5),
+    price: 5,
+};
+
+/// Another transaction was at the same item, and will soon be done.
+const CONTENDED: Pace = Pace {
+    first: Duration::from_millis(10),
+    longest: Duration::from_millis(500),
+    price: 1,
+};
+
+/// No answer, or none that says anything. The sooner a mutation asks again, the surer it finds its traces.
+const FAILED: Pace = Pace {
+    first: Duration::from_millis(25),
+    longest: Duration::from_secs(2),
+    price: 5,
+};
+
+/// One request, with all its attempts.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    connection: &'a Connection,
+    request: Request<'a>,
+    deadline: Instant,
+    /// Pauses since there was progress.
+    pauses: u32,
+    /// What the last repetition took from the budget.
+    paid: u32,
+    /// Some attempt may have been applied, now or later.
+    in_doubt: bool,
+}
+
+impl Connection {
+    /// Sends a request that can be repeated blindly until it is answered.
+    pub(crate) async fn ask<O, E, F>(&self, operation: &'static str, send: impl Fn() -> F) -> Result<O>
+    where
+        O: Answer,
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        F: Future<Output = Attempt<O, E>>,
+    {
+        let mut call = self.call(operation, false)?;
+        loop {
+            match call.attempt(send()).await {
+                Ok(output) => return Ok(output),
+                Err(error) => call.again(call.failed(error)).await?,
+            }
+        }
+    }
+
+    /// For a request whose attempts need more than repeating; `mutates` when repeating it blindly is not harmless.
+    ///
+    /// # Errors
+    ///
+    /// `unavailable` when the caller's deadline has passed: nothing is sent whose answer nobody waits for.
+    pub(crate) fn call(&self, operation: &'static str, mutates: bool) -> Result<Call<'_>> {
+        let request = Request {
+            operation,
+            table: self.layout.table(),
+            mutates,
+            attempt: 0,
+        };
+        let deadline = self.until();
+        if deadline <= Instant::now() {
+            return Err(request.error(ErrorKind::Unavailable, "no time was left to send it"));
+        }
+        Ok(Call {
+            connection: self,
+            request,
+            deadline,
+            pauses: 0,
+            paid: 0,
+            in_doubt: false,
+        })
+    }
+
+    /// Until when a request may go on that begins or makes progress now.
+    fn until(&self) -> Instant {
+        let own = Instant::now().checked_add(self.patience);
+        match (own, backend::deadline()) {
+            (Some(own), Some(callers)) => own.min(callers),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => Instant::now() + Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn request(&self) -> Request<'a> {
+        self.request
+    }
+
+    /// Whether some attempt may have been applied, now or later.
+    pub(crate) fn in_doubt(&self) -> bool {
+        self.in_doubt
+    }
+
+    /// Sends it once.
+    pub(crate) async fn attempt<O, E>(&mut self, send: impl Future<Output = Attempt<O, E>>) -> Attempt<O, E>
+    where
+        O: Answer,
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        self.request.attempt += 1;
+        let answer = timeout_at(self.deadline, send)
+            .await
+            .unwrap_or_else(|elapsed| Err(SdkError::timeout_error(elapsed)));
+        if let Ok(output) = &answer {
+            self.connection.budget.put_back(std::mem::take(&mut self.paid));
+            self.request.log(output.capacity());
+        }
+        answer
+    }
+
+    /// What an attempt failed with, as an error of the workspace.
+    pub(crate) fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> Error
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        self.request.failed(error)
+    }
+
+    /// A part of what was asked for was done: patience starts again.
+    pub(crate) fn progressed(&mut self) {
+        self.pauses = 0;
+        self.deadline = self.connection.until();
+    }
+
+    /// Waits until it is time for another attempt.
+    ///
+    /// # Errors
+    ///
+    /// This error, when another attempt cannot help, comes too late or is not affordable; `unknown_outcome` when an earlier
+    /// attempt may have been applied.
+    pub(crate) async fn again(&mut self, error: Error) -> Result<()> {
+        self.in_doubt |= error.outcome() == Outcome::Unknown;
+        let pace = match error.kind() {
+            ErrorKind::Throttled => THROTTLED,
+            ErrorKind::Contended => CONTENDED,
+            _ => FAILED,
+        };
+        if !error.is_retryable() && error.outcome() == Outcome::NotApplied {
+            return Err(self.given_up(error));
+        }
+        let resume = Instant::now() + self.pause(pace);
+        if resume >= self.deadline || !self.connection.budget.take(pace.price) {
+            return Err(self.given_up(error));
+        }
+        self.paid = pace.price;
+        let Request {
+            operation,
+            table,
+            attempt,
+            ..
+        } = self.request;
+        tracing::debug!(
+            operation,
+            table,
+            attempt,
+            reason = error.kind().as_str(),
+            "DynamoDB request is repeated"
+        );
+        tokio::time::sleep_until(resume).await;
+        Ok(())
+    }
+
+    /// As [`again`](Self::again), but for a request that must not be sent again while it may have been applied.
+    pub(crate) async fn again_if_certain(&mut self, error: Error) -> Result<()> {
+        match error.outcome() {
+            Outcome::NotApplied => self.again(error).await,
+            Outcome::Unknown => Err(error),
+        }
+    }
+
+    /// The error that the request ends with when this is the last that was heard of it.
+    pub(crate) fn given_up(&self, error: Error) -> Error {
+        if error.outcome() == Outcome::Unknown || !self.in_doubt {
+            return error;
+        }
+        let message = "an earlier attempt was not answered, and whether it was applied could not be found out";
+        self.request
+            .error(ErrorKind::UnknownOutcome, message)
+            .with_source(error)
+    }
+
+    /// Growing, with full jitter.
+    fn pause(&mut self, pace: Pace) -> Duration {
+        let longest = pace
+            .first
+            .saturating_mul(2_u32.saturating_pow(self.pauses))
+            .min(pace.longest);
+        self.pauses += 1;
+        let mut random = [0; 4];
+        self.connection.environment.entropy.fill(&mut random);
+        longest.mul_f64(f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX))
+    }
+}
