@@ -136,13 +136,11 @@ impl Connection {
                             return Ok(Committed::Refused(refusals));
                         }
                         Cancelled::Refused { refusals, .. } => {
-                            // One part that can never be applied keeps all of them from it.
-                            for part in &parts {
-                                if self.bar(&call, part).await?.is_ok() {
-                                    return Ok(Committed::Refused(refusals));
-                                }
-                            }
-                            return Err(unresolved(&call));
+                            return match self.bar_any(&call, &parts, now).await? {
+                                Barred::Yes => Ok(Committed::Refused(refusals)),
+                                Barred::TooLate => Ok(Committed::Applied),
+                                Barred::No => Err(unresolved(&call)),
+                            };
                         }
                         Cancelled::Untraceable(_) => return Err(unresolved(&call)),
                         Cancelled::Hindered(error) => error,
@@ -152,6 +150,22 @@ impl Connection {
             };
             call.again(error).await?;
         }
+    }
+
+    /// Sees to it that a commit which is still on its way is not applied: one part that cannot be keeps all of them from it.
+    async fn bar_any(&self, doubted: &Call<'_>, parts: &[Part], now: Instant) -> Result<Barred> {
+        for part in parts {
+            let Err(there) = self.bar(doubted, part).await? else {
+                return Ok(Barred::Yes);
+            };
+            if there.is_some()
+                && let Verdict::Applied(_) =
+                    (self.judge(doubted.request(), part, there, now)).map_err(|error| doubted.given_up(error))?
+            {
+                return Ok(Barred::TooLate);
+            }
+        }
+        Ok(Barred::No)
     }
 
     /// Sees to it that a mutation which is still on its way is not applied, now or later: then `Ok(())`, and nothing else of the
@@ -279,6 +293,16 @@ fn cancelled(
 fn unresolved(call: &Call<'_>) -> Error {
     let message = "it was refused, but an earlier attempt that was not answered may have been applied";
     call.request().error(ErrorKind::UnknownOutcome, message)
+}
+
+/// What became of a commit that was to be barred.
+enum Barred {
+    /// It will not be applied.
+    Yes,
+    /// It had been applied.
+    TooLate,
+    /// Nobody knows.
+    No,
 }
 
 fn check_item(mutation: &Mutation) -> Result<()> {

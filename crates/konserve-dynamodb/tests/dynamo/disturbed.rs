@@ -8,20 +8,17 @@ use futures::future::join_all;
 use konserve_conformance::{Fault, FaultControl};
 use konserve_core::backend::{Address, Backend, Committed, Listing, Purge, Read, RowQuery, Space, When, Written};
 use konserve_core::{ErrorKind, Outcome, Result};
-use konserve_dynamodb::DynamoDb;
+use konserve_dynamodb::{DynamoConfig, DynamoDb};
 
 use crate::support::{Engine, at, check_kind, document, item, put, rev};
 use crate::transport::{Tally, TransportFaults};
-
-/// How often the SDK sends what may be repeated.
-const ATTEMPTS: u64 = 4;
 
 /// More than one `BatchWriteItem` takes.
 const ROWS: u64 = 40;
 
 const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
 
-/// What is sent once, and what is repeated because that does no harm.
+/// What finds out whether it was applied, and what is repeated because that does no harm.
 const MUTATIONS: [(&str, &str); 3] = [
     ("write", "UpdateItem"),
     ("remove", "UpdateItem"),
@@ -37,11 +34,22 @@ async fn start() -> (Engine, DynamoDb) {
     (engine, calm)
 }
 
-/// A handle whose requests can be disturbed. The SDK repeats about a hundred for each, and then no more.
+/// A handle whose requests can be disturbed. It repeats about a hundred of them, and then no more.
 async fn disturbed(engine: &Engine) -> (DynamoDb, TransportFaults) {
+    with(engine.config("table")).await
+}
+
+/// The same, which soon gives up.
+async fn impatient(engine: &Engine) -> (DynamoDb, TransportFaults) {
+    let mut config = engine.config("table");
+    config.request_timeout_ms = 300;
+    with(config).await
+}
+
+async fn with(config: DynamoConfig) -> (DynamoDb, TransportFaults) {
     let faults = TransportFaults::default();
     let transport = faults.transport();
-    let builder = DynamoDb::builder(engine.config("table")).http_client(transport.client.clone());
+    let builder = DynamoDb::builder(config).http_client(transport.client.clone());
     let store = builder.connect().await.expect("connects");
     transport.opened();
     (store, faults)
@@ -216,30 +224,28 @@ async fn a_read_that_is_disturbed_is_repeated_and_complete() {
 async fn a_read_that_fails_for_good_is_an_error_and_never_absence() {
     let (engine, _) = start().await;
     for operation in READS {
-        let (store, faults) = disturbed(&engine).await;
+        let (store, faults) = impatient(&engine).await;
         let cases = [
-            (Fault::BeforeDispatch, ErrorKind::Unavailable, 0),
-            (Fault::ReplyLost, ErrorKind::Unavailable, ATTEMPTS),
-            (Fault::Throttled, ErrorKind::Throttled, 0),
+            (Fault::BeforeDispatch, ErrorKind::Unavailable, false),
+            (Fault::ReplyLost, ErrorKind::Unavailable, true),
+            (Fault::Throttled, ErrorKind::Throttled, false),
         ];
-        for (fault, kind, answered) in cases {
+        for (fault, kind, arrives) in cases {
             for turn in 0..turns(fault) {
                 always(&faults, fault);
                 let error = check_kind(read(&store, operation, "read").await, kind);
                 assert_eq!(error.outcome(), Outcome::NotApplied, "{operation} {turn}: {error:?}");
                 assert!(error.is_retryable(), "{operation} {turn}: {error:?}");
-                assert_eq!(
-                    faults.take(operation),
-                    tally(ATTEMPTS, answered),
-                    "{operation} {fault:?} {turn}"
-                );
+                let Tally { asked, answered } = faults.take(operation);
+                assert!(asked > 1, "{operation} {fault:?} {turn}");
+                assert!(answered == 0 || arrives, "{operation} {fault:?} {turn}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_mutation_is_sent_once_and_its_error_says_whether_it_was_applied() {
+async fn a_mutation_that_is_disturbed_is_repeated_and_applied_once() {
     let (engine, calm) = start().await;
     for (change, operation) in MUTATIONS {
         let (store, faults) = disturbed(&engine).await;
@@ -248,31 +254,50 @@ async fn a_mutation_is_sent_once_and_its_error_says_whether_it_was_applied() {
                 let name = format!("{change} {fault:?} {turn}");
                 prepare(&calm, change, &name).await;
                 faults.take(operation);
+                next(&faults, 1, fault);
+                make(&store, change, &name).await.expect("succeeds");
+                let (applied, parts) = made(&calm, change, &name).await;
+                assert_eq!(applied, parts, "{name}");
+                let expected = match fault {
+                    Fault::Slow => tally(1, 1),
+                    Fault::ReplyLost => tally(2, 2),
+                    _ => tally(2, 1),
+                };
+                assert_eq!(faults.take(operation), expected, "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mutation_that_fails_for_good_says_whether_it_was_applied() {
+    let (engine, calm) = start().await;
+    for (change, operation) in MUTATIONS {
+        let (store, faults) = impatient(&engine).await;
+        for fault in [Fault::BeforeDispatch, Fault::ReplyLost, Fault::Throttled] {
+            for turn in 0..turns(fault) {
+                let name = format!("{change} {fault:?} {turn}");
+                prepare(&calm, change, &name).await;
+                faults.take(operation);
                 always(&faults, fault);
                 let answer = make(&store, change, &name).await;
                 let (applied, parts) = made(&calm, change, &name).await;
-                let is_sent = matches!(fault, Fault::ReplyLost | Fault::Slow);
-                assert_eq!(faults.take(operation), tally(1, u64::from(is_sent)), "{name}");
+                let is_sent = fault == Fault::ReplyLost;
+                let Tally { asked, answered } = faults.take(operation);
+                assert!(asked > 1, "{name}");
+                assert!(answered == 0 || is_sent, "{name}");
                 assert_eq!(applied, if is_sent { parts } else { 0 }, "{name}");
-                match (fault, answer) {
-                    (Fault::Slow, answer) => answer.expect("succeeds"),
-                    (Fault::ReplyLost, answer) => {
-                        let error = check_kind(answer, ErrorKind::UnknownOutcome);
-                        assert_eq!(error.outcome(), Outcome::Unknown, "{name}: {error:?}");
-                        assert!(!error.is_retryable(), "{name}: {error:?}");
-                    }
-                    (fault, answer) => {
-                        let error = answer.expect_err(&name);
-                        let kinds = match (fault, change) {
-                            (Fault::BeforeDispatch, _) => &[ErrorKind::Unavailable][..],
-                            (_, "commit") => &[ErrorKind::Throttled, ErrorKind::Contended],
-                            _ => &[ErrorKind::Throttled],
-                        };
-                        assert!(kinds.contains(&error.kind()), "{name}: {error:?}");
-                        assert_eq!(error.outcome(), Outcome::NotApplied, "{name}: {error:?}");
-                        assert!(error.is_retryable(), "{name}: {error:?}");
-                    }
-                }
+                let error = answer.expect_err(&name);
+                let kinds = match (fault, change) {
+                    (Fault::ReplyLost, _) => &[ErrorKind::UnknownOutcome][..],
+                    (Fault::BeforeDispatch, _) => &[ErrorKind::Unavailable],
+                    (_, "commit") => &[ErrorKind::Throttled, ErrorKind::Contended],
+                    _ => &[ErrorKind::Throttled],
+                };
+                assert!(kinds.contains(&error.kind()), "{name}: {error:?}");
+                let outcome = if is_sent { Outcome::Unknown } else { Outcome::NotApplied };
+                assert_eq!(error.outcome(), outcome, "{name}: {error:?}");
+                assert_eq!(error.is_retryable(), !is_sent, "{name}: {error:?}");
                 // Applied or not, the same mutation again is the way out.
                 faults.set(None);
                 make(&store, change, &name).await.expect("succeeds");
@@ -305,7 +330,7 @@ async fn a_purge_that_is_disturbed_is_repeated_and_complete() {
 async fn a_purge_that_fails_for_good_does_not_claim_to_have_done_nothing() {
     let (engine, calm) = start().await;
     for (change, operation) in PURGES {
-        let (store, faults) = disturbed(&engine).await;
+        let (store, faults) = impatient(&engine).await;
         let cases = [
             (Fault::BeforeDispatch, ErrorKind::Unavailable),
             (Fault::ReplyLost, ErrorKind::Unavailable),
@@ -319,7 +344,7 @@ async fn a_purge_that_fails_for_good_does_not_claim_to_have_done_nothing() {
                 always(&faults, fault);
                 let error = check_kind(make(&store, change, &name).await, kind);
                 assert_eq!(error.outcome(), Outcome::Unknown, "{name}: {error:?}");
-                assert!(faults.take(operation).asked >= ATTEMPTS, "{name}");
+                assert!(faults.take(operation).asked > 1, "{name}");
                 let (done, parts) = made(&calm, change, &name).await;
                 match fault {
                     Fault::ReplyLost => assert!(done > 0, "{name}"),
@@ -334,17 +359,17 @@ async fn a_purge_that_fails_for_good_does_not_claim_to_have_done_nothing() {
 #[tokio::test]
 async fn the_failures_of_one_store_do_not_use_up_the_repetitions_of_another() {
     let engine = Engine::start().await;
-    let (store, faults) = disturbed(&engine).await;
+    let (store, faults) = impatient(&engine).await;
     let (other, others) = disturbed(&engine).await;
     let key = document("a");
     always(&faults, Fault::Throttled);
-    join_all((0..50).map(|_| store.read(&key, Read::STRONG))).await;
+    join_all((0..200).map(|_| store.read(&key, Read::STRONG))).await;
     faults.take("GetItem");
     check_kind(store.read(&key, Read::STRONG).await, ErrorKind::Throttled);
     assert_eq!(
         faults.take("GetItem"),
         tally(1, 0),
-        "the SDK repeats nothing more for this store"
+        "nothing more is repeated for this store"
     );
     next(&others, 1, Fault::Throttled);
     assert_eq!(other.read(&key, Read::STRONG).await.expect("reads"), None);

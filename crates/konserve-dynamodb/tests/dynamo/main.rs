@@ -7,6 +7,7 @@ mod engine;
 mod faults;
 mod lifecycle;
 mod limits;
+mod outcomes;
 mod requests;
 mod support;
 mod transport;

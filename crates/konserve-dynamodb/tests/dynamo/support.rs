@@ -12,8 +12,10 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_runtime_api::http::{Response, StatusCode};
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use bytes::Bytes;
-use konserve_core::backend::{Address, Item, Mutation, Partition, Space, When};
+use futures::future::join_all;
+use konserve_core::backend::{Address, Backend, Item, Mutation, Partition, Read, Space, When};
 use konserve_core::{Clock, Environment, Error, ErrorKind, Instant, Rev};
 use konserve_dynamodb::{DynamoDb, RequestCounter};
 
@@ -41,6 +43,19 @@ impl Engine {
         (store, counter)
     }
 
+    /// A store some of whose answers are scripted, and that sends each request once: its budget for repetitions is used up.
+    pub(crate) async fn scripted_once(&self) -> (DynamoDb, Script) {
+        let (store, script) = self.scripted().await;
+        let nothing = document("nothing");
+        let slow_down = Reply::error("GetItem", 400, "ThrottlingException");
+        (0..300).for_each(|_| script.push(slow_down.clone()));
+        for read in join_all((0..100).map(|_| store.read(&nothing, Read::STRONG))).await {
+            check_kind(read, ErrorKind::Throttled);
+        }
+        script.clear();
+        (store, script)
+    }
+
     /// A store some of whose answers are scripted.
     pub(crate) async fn scripted(&self) -> (DynamoDb, Script) {
         let script = Script::default();
@@ -57,7 +72,6 @@ pub(crate) struct Script(Arc<Mutex<ScriptState>>);
 struct ScriptState {
     replies: VecDeque<Reply>,
     sent: Vec<(String, String)>,
-    current: Option<Reply>,
     capacity: f64,
 }
 
@@ -69,6 +83,11 @@ pub(crate) struct Reply {
     pub(crate) body: String,
     /// Whether the engine sees the request, and only its answer is lost.
     pub(crate) carried_out: bool,
+}
+
+/// Kept with the request that it answers.
+impl Storable for Reply {
+    type Storer = StoreReplace<Self>;
 }
 
 impl Reply {
@@ -98,6 +117,12 @@ impl Script {
         self.0.lock().expect("lock").replies.push_back(reply);
     }
 
+    pub(crate) fn clear(&self) {
+        let mut state = self.0.lock().expect("lock");
+        state.replies.clear();
+        state.sent.clear();
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.0.lock().expect("lock").replies.is_empty()
     }
@@ -122,7 +147,7 @@ impl Intercept for Script {
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
@@ -131,11 +156,13 @@ impl Intercept for Script {
         let mut state = self.0.lock().expect("lock");
         state.sent.push((operation.clone(), body.into_owned()));
         let next = state.replies.iter().position(|reply| reply.operation == operation);
-        state.current = next.and_then(|at| state.replies.remove(at));
-        if state.current.as_ref().is_some_and(|reply| !reply.carried_out) {
-            request
-                .headers_mut()
-                .insert("x-amz-target", "DynamoDB_20120810.Nothing");
+        if let Some(reply) = next.and_then(|at| state.replies.remove(at)) {
+            if !reply.carried_out {
+                request
+                    .headers_mut()
+                    .insert("x-amz-target", "DynamoDB_20120810.Nothing");
+            }
+            bag.interceptor_state().store_put(reply);
         }
         Ok(())
     }
@@ -144,12 +171,11 @@ impl Intercept for Script {
         &self,
         context: &mut BeforeDeserializationInterceptorContextMut<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
-        let mut state = self.0.lock().expect("lock");
-        if let Some(reply) = state.current.take() {
-            *response = Response::new(StatusCode::try_from(reply.status)?, reply.body.into());
+        if let Some(reply) = bag.load::<Reply>() {
+            *response = Response::new(StatusCode::try_from(reply.status)?, reply.body.clone().into());
         }
         Ok(())
     }
