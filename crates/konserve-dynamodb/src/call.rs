@@ -50,12 +50,21 @@ const FAILED: Pace = Pace {
     price: 5,
 };
 
+/// How long an attempt of a mutation may take, beside the time for its bytes. The sooner a mutation that got no answer asks again,
+/// the surer it finds its traces.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// The slowest line that bytes are expected to come over, in bytes for each second.
+const SLOWEST_LINE: u64 = 100 * 1024;
+
 /// One request, with all its attempts.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     connection: &'a Connection,
     request: Request<'a>,
     deadline: Instant,
+    /// How long an attempt may take, if less than what the client is told.
+    attempt_timeout: Option<Duration>,
     /// Pauses since there was progress.
     pauses: u32,
     /// What the last repetition took from the budget.
@@ -101,6 +110,7 @@ impl Connection {
             connection: self,
             request,
             deadline,
+            attempt_timeout: None,
             pauses: 0,
             paid: 0,
             in_doubt: false,
@@ -123,6 +133,13 @@ impl<'a> Call<'a> {
         self.request
     }
 
+    /// Bounds each attempt by what so many bytes need.
+    pub(crate) fn sized(mut self, bytes: usize) -> Self {
+        let transfer = (bytes as u64).saturating_mul(1000) / SLOWEST_LINE;
+        self.attempt_timeout = Some(ANSWER_TIME + Duration::from_millis(transfer));
+        self
+    }
+
     /// Whether some attempt may have been applied, now or later.
     pub(crate) fn in_doubt(&self) -> bool {
         self.in_doubt
@@ -135,7 +152,10 @@ impl<'a> Call<'a> {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         self.request.attempt += 1;
-        let answer = timeout_at(self.deadline, send)
+        let own = self
+            .attempt_timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        let answer = timeout_at(own.map_or(self.deadline, |own| own.min(self.deadline)), send)
             .await
             .unwrap_or_else(|elapsed| Err(SdkError::timeout_error(elapsed)));
         if let Ok(output) = &answer {

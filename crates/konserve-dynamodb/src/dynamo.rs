@@ -45,11 +45,17 @@ use crate::pages;
 ///
 /// # Outcomes
 ///
-/// A mutation is sent once. `unknown_outcome` says that the answer was lost; every other error says that nothing was
-/// changed, except by `purge`, of which a part may be done. What DynamoDB turned away, because of throttling or of another
-/// transaction at the same item, is an error that says so (`throttled`, `contended`) and can be tried again. Reads are
-/// repeated by the SDK within the configured time, three times at most, as long as the quota of the handle lasts that
-/// failures use up and successes fill again.
+/// Requests are repeated with growing, random pauses when DynamoDB asks to slow down, when another transaction is at the same item,
+/// and when no answer came: until the deadline of the caller ([`backend::deadline`]) or for
+/// [`request_timeout_ms`](DynamoConfig::request_timeout_ms), and as long as the budget of the handle lasts, which failures use up and
+/// successes fill again. The error is that of the last attempt: `throttled`, `contended`, `unavailable`.
+///
+/// A mutation whose answer was lost finds out whether it was applied, also when others have overwritten it since (up to four times),
+/// and is then a success or a refusal like any other; a removal still tells whether there was something. `unknown_outcome` says
+/// that this could not be found out in time. Every other error says that nothing was changed, nor will be by a request that is still
+/// on its way; except by `purge`, of which a part may be done.
+///
+/// [`backend::deadline`]: konserve_core::backend::deadline
 pub struct DynamoDb {
     slot: Slot,
     capabilities: Capabilities,

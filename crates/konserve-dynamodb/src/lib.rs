@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Credentials and region come from the configuration or from the default chains of the AWS SDK. How items lie in the
-//! table, and that every mutation is one conditional request which is sent once, is described in the modules of the
+//! table, and how every mutation is one conditional request that can be repeated, is described in the modules of the
 //! source; what callers can rely on, in [`DynamoDb`].
 
 mod answer;

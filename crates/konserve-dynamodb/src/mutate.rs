@@ -50,14 +50,14 @@ impl Connection {
             Space::Chunk if matches!(mutation, Mutation::Write { .. }) => ReturnValue::None,
             _ => ReturnValue::AllOld,
         };
-        let (part, now) = (Part::of(&mutation), self.now());
+        let (part, bytes, now) = (Part::of(&mutation), mutation.size(), self.now());
         let Action::Update(update) = Action::new(&self.layout, mutation, now)? else {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 "a check is only a part of a commit",
             ));
         };
-        let mut call = self.call("UpdateItem", true)?;
+        let mut call = self.call("UpdateItem", true)?.sized(bytes);
         loop {
             let error = match self.update(&mut call, update.clone(), returned.clone()).await {
                 Ok(Ok(attributes)) => {
@@ -104,7 +104,7 @@ impl Connection {
     pub(crate) async fn commit(&self, all: Vec<Mutation>) -> Result<Committed> {
         check_commit(&all)?;
         let parts: Vec<Part> = all.iter().map(Part::of).collect();
-        let now = self.now();
+        let (bytes, now) = (all.iter().map(Mutation::size).sum(), self.now());
         // For all attempts of this very request, which holds the time: DynamoDB refuses a token that comes with another request.
         // When the same mutations arrive in another call, it is their revisions that are recognised.
         let token = Uuid::from_bytes(self.environment.random_id()).to_string();
@@ -118,7 +118,7 @@ impl Connection {
             .set_transact_items(Some(items))
             .client_request_token(token)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let mut call = self.call("TransactWriteItems", true)?;
+        let mut call = self.call("TransactWriteItems", true)?.sized(bytes);
         loop {
             let error = match call.attempt(commit.clone().send()).await {
                 Ok(_) => return Ok(Committed::Applied),
@@ -179,9 +179,10 @@ impl Connection {
             return Ok(Err(None));
         };
         let update = expression::bar(self.layout.key(&part.at)?, rev);
-        let mut call = self
+        let call = self
             .call("UpdateItem", false)
             .map_err(|error| doubted.given_up(error))?;
+        let mut call = call.sized(0);
         loop {
             let error = match self.update(&mut call, update.clone(), ReturnValue::None).await {
                 Ok(barred) => return Ok(barred.map(|_| ())),

@@ -409,7 +409,7 @@ fn bare(mut answer: Written) -> Written {
         }
         | Written::Refused { current: seen } => drop_body(seen),
         Written::Applied {
-            previous: Previous::Unknown,
+            previous: Previous::Existed(_) | Previous::Unknown,
         } => {}
     }
     answer
