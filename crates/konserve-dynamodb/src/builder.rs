@@ -191,6 +191,7 @@ impl DynamoDbBuilder {
             layout: Layout::new(&config.table, config.namespace.as_deref()),
             environment,
             patience: config.request_timeout(),
+            max_attempts: config.max_attempts,
             budget: Budget::full(),
         };
         Ok((config, connection))

@@ -65,7 +65,7 @@ pub(crate) struct Call<'a> {
     deadline: Instant,
     /// How long an attempt may take, if less than what the client is told.
     attempt_timeout: Option<Duration>,
-    /// Pauses since there was progress.
+    /// Attempts, but for the last one, since there was progress.
     pauses: u32,
     /// What the last repetition took from the budget.
     paid: u32,
@@ -195,8 +195,10 @@ impl<'a> Call<'a> {
         if !error.is_retryable() && error.outcome() == Outcome::NotApplied {
             return Err(self.given_up(error));
         }
+        let sent = self.pauses + 1;
         let resume = Instant::now() + self.pause(pace);
-        if resume >= self.deadline || !self.connection.budget.take(pace.price) {
+        let is_last = self.connection.max_attempts.is_some_and(|most| sent >= most.get());
+        if is_last || resume >= self.deadline || !self.connection.budget.take(pace.price) {
             return Err(self.given_up(error));
         }
         self.paid = pace.price;

@@ -76,9 +76,13 @@ pub struct DynamoConfig {
     /// over a slow line.
     #[serde(default = "attempt_timeout_ms")]
     pub attempt_timeout_ms: u64,
-    /// Milliseconds that one request may take with all its attempts. Default: 60,000.
+    /// Milliseconds that one request may take with all its attempts, unless its caller's deadline comes first. Default: 60,000; at
+    /// most 300,000, so that no request is on its way for longer than tombstones live.
     #[serde(default = "request_timeout_ms")]
     pub request_timeout_ms: u64,
+    /// How often a request is sent at most. Default: as often as there is time, and as the budget for repetitions lasts.
+    #[serde(default)]
+    pub max_attempts: Option<NonZeroU32>,
     /// Milliseconds to wait for a table to be created or deleted. Default: 120,000.
     #[serde(default = "table_timeout_ms")]
     pub table_timeout_ms: u64,
@@ -101,6 +105,9 @@ pub enum Billing {
 }
 
 const LONGEST_NAMESPACE: usize = 128;
+
+/// Tombstones are purged a quarter of an hour after they were made: an attempt that began after this is long over by then.
+const LONGEST_REQUEST_MS: u64 = 5 * 60 * 1000;
 
 fn yes() -> bool {
     true
@@ -141,6 +148,7 @@ impl DynamoConfig {
             connect_timeout_ms: connect_timeout_ms(),
             attempt_timeout_ms: attempt_timeout_ms(),
             request_timeout_ms: request_timeout_ms(),
+            max_attempts: None,
             table_timeout_ms: table_timeout_ms(),
         }
     }
@@ -192,6 +200,9 @@ impl DynamoConfig {
                 return refuse(format!("{field}: at least 1"));
             }
         }
+        if self.request_timeout_ms > LONGEST_REQUEST_MS {
+            return refuse(format!("request_timeout_ms: at most {LONGEST_REQUEST_MS}"));
+        }
         Ok(())
     }
 
@@ -228,6 +239,7 @@ impl fmt::Debug for DynamoConfig {
             .field("connect_timeout_ms", &self.connect_timeout_ms)
             .field("attempt_timeout_ms", &self.attempt_timeout_ms)
             .field("request_timeout_ms", &self.request_timeout_ms)
+            .field("max_attempts", &self.max_attempts)
             .field("table_timeout_ms", &self.table_timeout_ms)
             .finish()
     }

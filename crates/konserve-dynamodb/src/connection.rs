@@ -1,5 +1,6 @@
 //! What every request needs: the client, the layout, the clock, and what it may cost.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(crate) struct Connection {
     pub(crate) environment: Environment,
     /// How long a request may go on without progress, unless its caller's deadline comes first.
     pub(crate) patience: Duration,
+    /// How often a request is sent at most.
+    pub(crate) max_attempts: Option<NonZeroU32>,
     /// What repetitions are paid from.
     pub(crate) budget: Budget,
 }

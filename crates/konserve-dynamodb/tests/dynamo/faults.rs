@@ -505,6 +505,7 @@ fn bad_configuration_is_refused_by_field_and_unknown_fields_are_refused() {
         ("session_token", "session_token = 'xyzzy'"),
         ("managed_table", "managed_table = true\ndeletion_protection = true"),
         ("request_timeout_ms", "request_timeout_ms = 0"),
+        ("request_timeout_ms", "request_timeout_ms = 300001"),
     ];
     for (field, line) in cases {
         let text = match line.starts_with("table") {
