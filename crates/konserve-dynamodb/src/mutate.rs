@@ -76,7 +76,7 @@ impl Connection {
 
     /// What a refusal of the last attempt comes to.
     async fn refused(&self, call: &Call<'_>, part: &Part, item: Option<Attributes>, now: Instant) -> Result<Written> {
-        let verdict = self.judge(call.request(), part, item, now);
+        let verdict = self.judge(call, part, item, now);
         let mut verdict = verdict.map_err(|error| call.given_up(error))?;
         loop {
             match verdict {
@@ -88,7 +88,7 @@ impl Connection {
                 Verdict::Refused { current, .. } => match self.bar(call, part).await? {
                     Ok(()) => return Ok(Written::Refused { current }),
                     Err(attributes) => {
-                        let next = self.judge(call.request(), part, attributes, now);
+                        let next = self.judge(call, part, attributes, now);
                         verdict = next.map_err(|error| call.given_up(error))?;
                         if matches!(verdict, Verdict::Refused { for_good: false, .. }) {
                             return Err(unresolved(call));
@@ -126,7 +126,7 @@ impl Connection {
             };
             let error = match cancelled(error) {
                 Ok(reasons) => {
-                    let judged = self.judge_all(call.request(), &parts, reasons, now);
+                    let judged = self.judge_all(&call, &parts, reasons, now);
                     match judged.map_err(|error| call.given_up(error))? {
                         Cancelled::Applied => return Ok(Committed::Applied),
                         Cancelled::Refused { refusals, for_good } if for_good || !call.in_doubt() => {
@@ -160,7 +160,7 @@ impl Connection {
             };
             if there.is_some()
                 && let Verdict::Applied(_) =
-                    (self.judge(doubted.request(), part, there, now)).map_err(|error| doubted.given_up(error))?
+                    (self.judge(doubted, part, there, now)).map_err(|error| doubted.given_up(error))?
             {
                 return Ok(Barred::TooLate);
             }

@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::CancellationReason;
 use konserve_core::backend::{Address, Mutation, Occupant, Previous, Refusal, When};
 use konserve_core::{Error, ErrorKind, Instant, Result, Rev};
 
+use crate::call::Call;
 use crate::connection::Connection;
-use crate::fault::Request;
 use crate::layout::{self, Attributes};
 use crate::lineage::{Lineage, Trace};
 
@@ -74,7 +74,7 @@ impl Connection {
     /// What it means that a condition did not hold over these attributes.
     pub(crate) fn judge(
         &self,
-        request: Request<'_>,
+        call: &Call<'_>,
         part: &Part,
         attributes: Option<Attributes>,
         now: Instant,
@@ -83,7 +83,7 @@ impl Connection {
             if part.admits_vacant() {
                 // Nothing is there, by which the condition would hold: not the answer that was asked for.
                 let message = "the endpoint does not tell what is there when a condition does not hold";
-                return Err(request.error(ErrorKind::Unsupported, message));
+                return Err(call.request().error(ErrorKind::Unsupported, message));
             }
             return Ok(Verdict::Refused {
                 current: None,
@@ -94,8 +94,9 @@ impl Connection {
         let trace = part.rev.map_or(Trace::Absent, |rev| lineage.trace(rev));
         Ok(match trace {
             Trace::Stored => Verdict::Applied(replaced_by(&attributes, now)),
-            Trace::Overwritten => Verdict::Applied(Previous::Unknown),
-            Trace::Absent => Verdict::Refused {
+            Trace::Overwritten if call.in_doubt() => Verdict::Applied(Previous::Unknown),
+            // Not by this call: whoever sends an old mutation again is too late.
+            Trace::Overwritten | Trace::Absent => Verdict::Refused {
                 for_good: part.is_over(lineage.stored),
                 current: Some(self.occupant(&part.at, attributes, now)?),
             },
@@ -108,7 +109,7 @@ impl Connection {
     /// What the reasons mean for which a transaction was cancelled, in the order of its parts.
     pub(crate) fn judge_all(
         &self,
-        request: Request<'_>,
+        call: &Call<'_>,
         parts: &[Part],
         reasons: Vec<CancellationReason>,
         now: Instant,
@@ -122,7 +123,7 @@ impl Connection {
                 // Had it been applied, its own revision would have been in the way here.
                 None | Some("None") => is_absent |= part.rev.is_some(),
                 Some("ConditionalCheckFailed") => {
-                    let current = match self.judge(request, part, reason.item, now)? {
+                    let current = match self.judge(call, part, reason.item, now)? {
                         Verdict::Applied(_) => return Ok(Cancelled::Applied),
                         Verdict::Refused { current, for_good } => {
                             is_over |= for_good;
@@ -135,7 +136,7 @@ impl Connection {
                 }
                 Some(code) => {
                     is_hidden |= part.rev.is_some();
-                    obstacle.get_or_insert_with(|| request.cancelled(code, reason.message.as_deref()));
+                    obstacle.get_or_insert_with(|| call.request().cancelled(code, reason.message.as_deref()));
                 }
             }
         }
@@ -143,7 +144,7 @@ impl Connection {
         Ok(match obstacle {
             Some(obstacle) if refusals.is_empty() || is_hidden => Cancelled::Hindered(obstacle),
             _ if refusals.is_empty() => {
-                Cancelled::Hindered(request.error(ErrorKind::Contended, "cancelled without a reason"))
+                Cancelled::Hindered(call.request().error(ErrorKind::Contended, "cancelled without a reason"))
             }
             _ if is_absent => Cancelled::Refused {
                 refusals,

@@ -274,3 +274,23 @@ async fn what_passes_within_the_time_of_the_caller_is_not_seen_and_what_does_not
         assert!(script.sent().len() > 3, "{operation} {code}");
     }
 }
+
+#[tokio::test]
+async fn a_mutation_from_before_that_is_not_in_doubt_is_refused_though_it_was_applied() {
+    let engine = Engine::start().await;
+    let (store, _, _) = handles(&engine).await;
+    write(&store, "a", 1, When::Newer).await;
+    write(&store, "a", 2, When::Newer).await;
+    for when in [When::Newer, When::Absent, When::Matches(rev(2))] {
+        let late = write(&store, "a", 1, when).await;
+        assert!(
+            matches!(late, Written::Refused { current: Some(_) }),
+            "{when:?}: {late:?}"
+        );
+    }
+    let late = store
+        .commit(vec![put("a", item(1), When::Newer)])
+        .await
+        .expect("an answer");
+    assert!(matches!(late, Committed::Refused(_)), "{late:?}");
+}
