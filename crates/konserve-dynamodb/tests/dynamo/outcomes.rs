@@ -294,3 +294,18 @@ async fn a_mutation_from_before_that_is_not_in_doubt_is_refused_though_it_was_ap
         .expect("an answer");
     assert!(matches!(late, Committed::Refused(_)), "{late:?}");
 }
+
+#[tokio::test]
+async fn a_store_whose_making_was_not_answered_is_made_once() {
+    let engine = Engine::start().await;
+    engine.store().await;
+    let mut config = engine.config("table");
+    config.namespace = Some("shop".into());
+    let script = Script::default();
+    let builder = || DynamoDb::builder(config.clone()).client(engine.client(script.clone()));
+    script.push(Reply::error("PutItem", 500, "InternalServerError").carried_out());
+    builder().create().await.expect("it is its own mark that is in the way");
+    assert!(script.is_done());
+    script.push(Reply::error("PutItem", 500, "InternalServerError").carried_out());
+    check_kind(builder().create().await, ErrorKind::AlreadyExists);
+}
