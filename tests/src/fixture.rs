@@ -57,9 +57,12 @@ impl Fixture {
     /// A handle of its own with these options.
     pub async fn handle_with(&self, options: Options) -> Store {
         match self {
-            Self::Memory(memory) => Store::builder(memory.handle()).options(options).build(),
-            Self::DynamoDb(engine) => Store::builder(engine.backend().await).options(options).build(),
+            Self::Memory(memory) => Store::builder(memory.handle()),
+            Self::DynamoDb(engine) => Store::builder(engine.backend().await),
         }
+        .options(options)
+        .shared_locks(false)
+        .build()
     }
 
     /// How many items each space has, tombstones included; spaces without any are left out.

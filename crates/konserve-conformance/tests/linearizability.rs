@@ -104,6 +104,10 @@ impl Backend for Wrong {
         self.memory.capabilities()
     }
 
+    fn identity(&self) -> Option<String> {
+        self.memory.identity()
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         if self.lost().is_some() {
             return Err(Error::new(ErrorKind::Unavailable, "no answer"));

@@ -88,6 +88,10 @@ impl Backend for Wrong {
         self.memory.capabilities()
     }
 
+    fn identity(&self) -> Option<String> {
+        self.memory.identity()
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         let mut item = self.memory.read(at, how).await?;
         if let Some(item) = &mut item {

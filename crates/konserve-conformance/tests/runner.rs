@@ -27,6 +27,10 @@ impl Backend for Engine {
         self.memory.capabilities()
     }
 
+    fn identity(&self) -> Option<String> {
+        self.memory.identity()
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         self.memory.read(at, how).await
     }

@@ -38,6 +38,13 @@ impl Environment {
         self.entropy.fill(&mut id);
         id
     }
+
+    /// A time between none and this.
+    pub(crate) fn random_part(&self, whole: Duration) -> Duration {
+        let mut random = [0; 4];
+        self.entropy.fill(&mut random);
+        whole.mul_f64(f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX))
+    }
 }
 
 impl Default for Environment {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
@@ -53,6 +54,8 @@ impl Call {
 pub enum Fault {
     /// It takes one poll more before it happens, and one after.
     Slow,
+    /// It takes this long, by tokio's clock: one half before it happens, and one after.
+    Takes(Duration),
     /// It fails with an error of this kind, and has not happened.
     Fails(ErrorKind),
     /// It happens, but its answer is lost: an unknown outcome for a mutation, `unavailable` for a read. An error of the engine
@@ -72,7 +75,7 @@ type Script = dyn Fn(Call) -> Option<Fault> + Send + Sync;
 /// An engine around an engine, whose calls a script decides on.
 ///
 /// The script is asked once for each call, when it begins, in the order in which calls begin; for a stream when it is first
-/// polled. `capabilities` and `close` pass. Clones share the script.
+/// polled. `capabilities`, `identity` and `close` pass. Clones share the script.
 ///
 /// ```
 /// use konserve_core::backend::Space;
@@ -146,6 +149,12 @@ async fn suffer<T>(call: Call, fault: Fault, inner: impl Future<Output = Result<
             tokio::task::yield_now().await;
             answer
         }
+        Fault::Takes(time) => {
+            tokio::time::sleep(time / 2).await;
+            let answer = inner.await;
+            tokio::time::sleep(time / 2).await;
+            answer
+        }
         Fault::Fails(kind) => Err(Error::new(kind, "the call was made to fail")),
         Fault::ReplyLost => {
             inner.await?;
@@ -174,6 +183,10 @@ fn interrupted() -> Error {
 impl Backend for Layer {
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
+    }
+
+    fn identity(&self) -> Option<String> {
+        self.inner.identity()
     }
 
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {

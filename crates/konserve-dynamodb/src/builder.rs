@@ -102,8 +102,8 @@ impl DynamoDbBuilder {
     /// `unknown_outcome` when the answer was lost: then look whether it exists.
     pub async fn create(self) -> Result<DynamoDb> {
         let (config, connection) = self.prepare().await?;
-        connection.create_store(&config).await?;
-        Ok(DynamoDb::new(connection, &config))
+        let identity = connection.create_store(&config).await?;
+        Ok(DynamoDb::new(connection, &config, identity))
     }
 
     /// Opens the store; creates it when it is missing, unless [`DynamoConfig::create_table`] is off.
@@ -115,8 +115,8 @@ impl DynamoDbBuilder {
     /// does not answer or the table is not ready in time.
     pub async fn connect(self) -> Result<DynamoDb> {
         let (config, connection) = self.prepare().await?;
-        connection.open_store(&config).await?;
-        Ok(DynamoDb::new(connection, &config))
+        let identity = connection.open_store(&config).await?;
+        Ok(DynamoDb::new(connection, &config, identity))
     }
 
     /// Whether there is such a store.

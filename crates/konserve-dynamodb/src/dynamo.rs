@@ -61,6 +61,7 @@ pub struct DynamoDb {
     capabilities: Capabilities,
     table: String,
     namespace: Option<String>,
+    identity: Option<String>,
 }
 
 impl DynamoDb {
@@ -117,7 +118,7 @@ impl DynamoDb {
         self.namespace.as_deref()
     }
 
-    pub(crate) fn new(connection: Connection, config: &DynamoConfig) -> Self {
+    pub(crate) fn new(connection: Connection, config: &DynamoConfig, identity: Option<String>) -> Self {
         let capabilities = Capabilities::new(Reach::Everywhere, Durability::Replicated)
             .with_transactions(TransactionLimits {
                 items: TRANSACTION_ITEMS,
@@ -130,6 +131,7 @@ impl DynamoDb {
             capabilities,
             table: config.table.clone(),
             namespace: config.namespace.clone(),
+            identity,
         }
     }
 }
@@ -148,6 +150,10 @@ impl fmt::Debug for DynamoDb {
 impl Backend for DynamoDb {
     fn capabilities(&self) -> Capabilities {
         self.capabilities
+    }
+
+    fn identity(&self) -> Option<String> {
+        self.identity.clone()
     }
 
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {

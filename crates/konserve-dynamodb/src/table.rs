@@ -27,8 +27,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Connection {
-    /// Creates the store; `already_exists` if there is one.
-    pub(crate) async fn create_store(&self, config: &DynamoConfig) -> Result<()> {
+    /// Creates the store and says by what it is known; `already_exists` if there is one.
+    pub(crate) async fn create_store(&self, config: &DynamoConfig) -> Result<Option<String>> {
         let exists = || {
             let name = config.namespace.as_deref().unwrap_or(&config.table);
             Error::new(ErrorKind::AlreadyExists, format!("there is a store {name}"))
@@ -41,37 +41,42 @@ impl Connection {
                         wait.pause("DELETING").await?
                     }
                     Some(_) => return Err(exists()),
-                    None if self.create_table(config).await? => return self.usable(config, Missing::Wait).await,
+                    None if self.create_table(config).await? => {
+                        let table = self.usable(config, Missing::Wait).await?;
+                        return Ok(identity(config, table, None));
+                    }
                     None => wait.pause("being changed").await?,
                 }
             }
         }
-        if !config.managed_table {
-            self.usable(config, Missing::by(config)).await?;
-        }
-        match self.mark().await? {
-            true => Ok(()),
-            false => Err(exists()),
+        let table = self.usable_unless_managed(config).await?;
+        match self.put_mark().await? {
+            Some(mark) => Ok(identity(config, table, Some(mark))),
+            None => Err(exists()),
         }
     }
 
-    /// Opens the store; creates it when it is missing and the configuration allows it.
-    pub(crate) async fn open_store(&self, config: &DynamoConfig) -> Result<()> {
-        if !config.managed_table {
-            self.usable(config, Missing::by(config)).await?;
+    /// Opens the store and says by what it is known; creates it when it is missing and the configuration allows it.
+    pub(crate) async fn open_store(&self, config: &DynamoConfig) -> Result<Option<String>> {
+        let table = self.usable_unless_managed(config).await?;
+        if config.is_whole_table() {
+            return Ok(identity(config, table, None));
         }
-        if config.is_whole_table() || self.is_marked().await? {
-            return Ok(());
+        if let Some(mark) = self.mark().await? {
+            return Ok(identity(config, table, Some(mark)));
         }
         if !config.create_table {
             return Err(no_store(config));
         }
-        match self.mark().await {
-            // Somebody else may have been faster, which is as good, and so is an answer that was lost.
-            Ok(_) => Ok(()),
-            Err(error) if error.outcome() == Outcome::Unknown && self.is_marked().await? => Ok(()),
-            Err(error) => Err(error),
-        }
+        let mark = match self.put_mark().await {
+            Ok(Some(mark)) => Some(mark),
+            // Somebody else was faster, which is as good.
+            Ok(None) => self.mark().await?,
+            // So is an answer that was lost.
+            Err(error) if error.outcome() == Outcome::Unknown => Some(self.mark().await?.ok_or(error)?),
+            Err(error) => return Err(error),
+        };
+        Ok(identity(config, table, mark))
     }
 
     /// Whether there is such a store.
@@ -79,9 +84,9 @@ impl Connection {
         if config.is_whole_table() {
             return self.is_present(config).await;
         }
-        match self.is_marked().await {
+        match self.mark().await {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            answer => answer,
+            mark => Ok(mark?.is_some()),
         }
     }
 
@@ -124,8 +129,16 @@ impl Connection {
         }
     }
 
-    /// Waits until the table can be used.
-    async fn usable(&self, config: &DynamoConfig, missing: Missing) -> Result<()> {
+    /// Waits until the table can be used, if it may be asked for, and says which one it is.
+    async fn usable_unless_managed(&self, config: &DynamoConfig) -> Result<Option<String>> {
+        match config.managed_table {
+            true => Ok(None),
+            false => self.usable(config, Missing::by(config)).await,
+        }
+    }
+
+    /// Waits until the table can be used, and says which one it is, if DynamoDB does.
+    async fn usable(&self, config: &DynamoConfig, missing: Missing) -> Result<Option<String>> {
         let mut wait = Wait::new(config);
         loop {
             let state = match self.describe().await? {
@@ -145,7 +158,10 @@ impl Connection {
                 }
                 .to_owned(),
                 Some(table) => match table.table_status() {
-                    Some(TableStatus::Active | TableStatus::Updating) => return check_keys(config, &table),
+                    Some(TableStatus::Active | TableStatus::Updating) => {
+                        check_keys(config, &table)?;
+                        return Ok(table.table_id);
+                    }
                     Some(status @ (TableStatus::Creating | TableStatus::Deleting)) => status.as_str().to_owned(),
                     status => {
                         let status = status.map_or("without a status", TableStatus::as_str);
@@ -256,13 +272,15 @@ impl Connection {
         }
     }
 
-    async fn is_marked(&self) -> Result<bool> {
+    /// When the mark of the store was put, as it says; `None` when there is none.
+    async fn mark(&self) -> Result<Option<String>> {
         let Some(mark) = self.get(self.layout.mark(), true, None).await? else {
-            return Ok(false);
+            return Ok(None);
         };
+        let created = mark.get("c").and_then(|created| created.as_n().ok());
         let version = mark.get("v").and_then(|version| version.as_n().ok());
         match version.and_then(|version| version.parse::<u32>().ok()) {
-            Some(version) if version <= LAYOUT_VERSION => Ok(true),
+            Some(version) if version <= LAYOUT_VERSION => Ok(Some(created.cloned().unwrap_or_default())),
             _ => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
@@ -273,10 +291,11 @@ impl Connection {
         }
     }
 
-    /// Puts the mark of the store; `false` when there is one.
-    async fn mark(&self) -> Result<bool> {
+    /// Puts the mark of the store and says when; `None` when there is one.
+    async fn put_mark(&self) -> Result<Option<String>> {
         // Who marks it twice, because the first answer was lost, finds a mark of its own.
         let id = layout::binary(Bytes::copy_from_slice(&self.environment.random_id()));
+        let created = self.now().as_millis();
         let mut call = self.call("PutItem", true)?;
         let put = self
             .client
@@ -284,19 +303,19 @@ impl Connection {
             .table_name(self.layout.table())
             .set_item(Some(self.layout.mark()))
             .item("v", layout::decimal(LAYOUT_VERSION))
-            .item("c", layout::decimal(self.now().as_millis()))
+            .item("c", layout::decimal(created))
             .item("i", id.clone())
             .condition_expression("attribute_not_exists(pk)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         loop {
             let error = match call.attempt(put.clone().send()).await {
-                Ok(_) => return Ok(true),
+                Ok(_) => return Ok(Some(created.to_string())),
                 Err(error) => error,
             };
             if let Some(PutItemError::ConditionalCheckFailedException(refused)) = error.as_service_error() {
                 let there = refused.item().and_then(|mark| mark.get("i"));
-                return Ok(there == Some(&id));
+                return Ok((there == Some(&id)).then(|| created.to_string()));
             }
             call.again(call.failed(error)).await?;
         }
@@ -349,6 +368,18 @@ impl<'a> Wait<'a> {
         self.next = (self.next * 2).min(LONGEST_PAUSE);
         Ok(())
     }
+}
+
+/// What tells the store from all others: by the id that DynamoDB gives each table, whoever asks, through whatever endpoint. A
+/// managed table is not asked for; there the mark of the store has to do, of which no other table of that name has one that
+/// was put at the same millisecond.
+fn identity(config: &DynamoConfig, table: Option<String>, mark: Option<String>) -> Option<String> {
+    let table = match config.managed_table {
+        true => format!("{}@{}", config.table, mark?),
+        false => table?,
+    };
+    let namespace = config.namespace.as_deref().unwrap_or_default();
+    Some(format!("dynamodb:{table}/{namespace}"))
 }
 
 fn no_store(config: &DynamoConfig) -> Error {

@@ -1,7 +1,7 @@
 //! The data of one store, shared by its handles: shards, their locks, and the atomic steps on them.
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use konserve_core::backend::{
@@ -23,6 +23,8 @@ pub(crate) const SHARDS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Data {
     pub(crate) capabilities: Capabilities,
+    /// No other data of this process ever has it.
+    pub(crate) number: u64,
     environment: Environment,
     seed: u64,
     shards: Box<[RwLock<Shard>]>,
@@ -40,8 +42,10 @@ impl Data {
     }
 
     fn over(shard: fn() -> Shard, capabilities: Capabilities, environment: Environment, seed: u64) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             capabilities,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             environment,
             seed,
             shards: (0..SHARDS).map(|_| RwLock::new(shard())).collect(),

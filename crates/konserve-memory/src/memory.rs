@@ -225,6 +225,10 @@ impl Backend for Memory {
         self.data.capabilities
     }
 
+    fn identity(&self) -> Option<String> {
+        Some(format!("memory:{}", self.data.number))
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         self.get(at, how)
     }

@@ -163,6 +163,10 @@ impl Backend for Directory {
         Capabilities::new(Reach::Machine, Durability::Disk).with_longest_partition(LONGEST_PARTITION)
     }
 
+    fn identity(&self) -> Option<String> {
+        Some(format!("directory:{}", self.root.display()))
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         let at = at.clone();
         let load = move |this: &Self| this.load(&at, how.body);

@@ -8,6 +8,7 @@ mod commit;
 mod concurrency;
 mod conditions;
 mod expiry;
+mod identity;
 mod items;
 mod lifecycle;
 mod limits;
@@ -23,6 +24,7 @@ use crate::trial::Trial;
 pub(crate) fn trials() -> Vec<Trial> {
     let groups = [
         capabilities::trials(),
+        identity::trials(),
         items::trials(),
         read::trials(),
         conditions::trials(),

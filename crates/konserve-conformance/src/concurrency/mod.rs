@@ -101,7 +101,8 @@ pub(crate) async fn stores(arena: &Arena) -> Verdict<[Store; 2]> {
     Ok(over(arena, handles(arena).await?))
 }
 
-/// Stores over two handles, in which values above [`LARGE`] bytes are stored in chunks where the engine can do that.
+/// Stores over two handles, in which values above [`LARGE`] bytes are stored in chunks where the engine can do that. Their tasks
+/// compete in the engine: were locks shared, only one of them at a time would update a key.
 pub(crate) fn over(arena: &Arena, handles: [Arc<dyn Backend>; 2]) -> [Store; 2] {
     let mut options = Options::default();
     options.background_cleanup = false;
@@ -111,7 +112,10 @@ pub(crate) fn over(arena: &Arena, handles: [Arc<dyn Backend>; 2]) -> [Store; 2] 
         options.inline_limit = Some(LARGE);
         options.chunk_size = LARGE;
     }
-    handles.map(|handle| Store::builder(handle).options(options.clone()).build())
+    handles.map(|handle| {
+        let store = Store::builder(handle).options(options.clone());
+        store.shared_locks(false).build()
+    })
 }
 
 /// More bytes than this are a large value.

@@ -76,7 +76,7 @@ impl Stage {
         })
     }
 
-    /// A store of a process that makes an attempt.
+    /// A store of a process that makes an attempt. Its locks are gone with it.
     fn store(&self, attempt: u32, backend: impl Backend) -> Store {
         let mut options = Options::default();
         options.consistent_read = true;
@@ -89,6 +89,7 @@ impl Stage {
         Store::builder(backend)
             .options(options)
             .environment(environment)
+            .shared_locks(false)
             .build()
     }
 

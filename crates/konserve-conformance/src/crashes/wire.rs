@@ -127,6 +127,10 @@ impl Backend for Wire {
         self.inner.capabilities()
     }
 
+    fn identity(&self) -> Option<String> {
+        self.inner.identity()
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         self.inner.read(at, how).await
     }

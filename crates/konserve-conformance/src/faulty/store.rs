@@ -187,7 +187,7 @@ pub(super) fn large(letter: &str) -> String {
 }
 
 /// A store that cleans up nothing by itself and goes on trying for so many milliseconds. Its clock is the one of all stores of
-/// a trial.
+/// a trial; its locks are its own, for a store that looks at what another one left must not have to wait for that.
 pub(super) fn over(backend: Arc<dyn Backend>, clock: &Arc<Ticking>, contention_timeout_ms: u64) -> Store {
     let mut options = Options::default();
     options.consistent_read = true;
@@ -197,7 +197,7 @@ pub(super) fn over(backend: Arc<dyn Backend>, clock: &Arc<Ticking>, contention_t
     options.chunk_size = INLINE;
     options.contention_timeout_ms = contention_timeout_ms;
     let store = Store::builder(backend).options(options);
-    store.environment(clock.environment()).build()
+    store.environment(clock.environment()).shared_locks(false).build()
 }
 
 /// A call, on the stores of a trial.

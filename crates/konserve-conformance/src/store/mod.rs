@@ -41,13 +41,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     groups.into_iter().flatten().collect()
 }
 
-/// A store over a handle, which reads strongly unless told otherwise.
+/// A store over a handle, which reads strongly unless told otherwise. What is done through several competes in the engine.
 fn over(backend: Arc<dyn Backend>) -> Store {
     let mut options = Options::default();
     options.consistent_read = true;
     // What is left behind is looked at, so nothing may clean up meanwhile.
     options.background_cleanup = false;
-    Store::builder(backend).options(options).build()
+    let store = Store::builder(backend).options(options);
+    store.shared_locks(false).build()
 }
 
 fn store(arena: &Arena) -> Store {

@@ -65,7 +65,8 @@ fn chunking(backend: impl Backend) -> Store {
     options.background_cleanup = false;
     options.chunk_size = 1024;
     options.inline_limit = Some(512);
-    Store::builder(backend).options(options).build()
+    let store = Store::builder(backend).options(options);
+    store.shared_locks(false).build()
 }
 
 async fn entries<T: serde::de::DeserializeOwned + Send + 'static>(store: &Store, key: &str) -> Verdict<Vec<T>> {

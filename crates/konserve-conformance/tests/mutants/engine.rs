@@ -35,6 +35,10 @@ pub(crate) trait Wrong: Send + Sync + 'static {
         right.declared
     }
 
+    fn identity(&self, right: &Right) -> Option<String> {
+        right.identity()
+    }
+
     async fn read(&self, right: &Right, at: &Address, how: Read) -> Result<Option<Item>> {
         right.read(at, how).await
     }
@@ -197,6 +201,10 @@ impl fmt::Debug for Engine {
 impl Backend for Engine {
     fn capabilities(&self) -> Capabilities {
         self.wrong.capabilities(&self.right)
+    }
+
+    fn identity(&self) -> Option<String> {
+        self.wrong.identity(&self.right)
     }
 
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {

@@ -12,6 +12,7 @@ mod conditions;
 mod engine;
 mod expiry;
 mod faults;
+mod identities;
 mod items;
 mod lifecycle;
 mod limits;
@@ -49,6 +50,7 @@ fn mutants() -> Vec<Mutant> {
         expiry::mutants(),
         faults::mutants(),
         capabilities::mutants(),
+        identities::mutants(),
         lifecycle::mutants(),
         cancellation::mutants(),
     ];

@@ -77,6 +77,10 @@ impl Backend for Shelf {
         capabilities()
     }
 
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         let found = self.map()?.get(at).map(now).and_then(Occupant::into_item);
         Ok(found.map(|item| shown(item, how)))

@@ -62,6 +62,20 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// What this engine can do and how much of it. Constant for the life of the handle.
     fn capabilities(&self) -> Capabilities;
 
+    /// What tells this store from all others that are open in this process; `None` when the engine does not know.
+    /// Constant for the life of the handle.
+    ///
+    /// Handles of equal identity share what spares requests, such as the locks of keys, and nothing that anybody's answer
+    /// depends on.
+    ///
+    /// # Behavior
+    ///
+    /// - All handles of a store that were opened in the same way have the same identity, clones and other handles alike.
+    /// - Different stores have different ones, those of other engines included: begin it with the engine's name. It may hold
+    ///   no secret.
+    /// - A wrapper has the identity of what it wraps.
+    fn identity(&self) -> Option<String>;
+
     /// The item at an address.
     ///
     /// # Behavior

@@ -17,6 +17,10 @@ impl Backend for Arc<dyn Backend> {
         (**self).capabilities()
     }
 
+    fn identity(&self) -> Option<String> {
+        (**self).identity()
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         (**self).read(at, how).await
     }

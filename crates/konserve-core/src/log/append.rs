@@ -25,9 +25,12 @@ const EAGER_ATTEMPTS: u32 = 3;
 pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, count: u64) -> Result<Position> {
     let store = &operation.store;
     let at = store.address(key);
-    let _guard = store.lock(&at).await;
+    let mut guard = store.lock(&at).await;
     let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
     let mut tail = store.tails.get(&at);
+    if let (Some(tail), Some(reached)) = (&mut tail, guard.reached()) {
+        tail.catch_up(reached);
+    }
     let mut eager = EAGER_ATTEMPTS;
     loop {
         let mut current = match tail.take() {
@@ -39,6 +42,7 @@ pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, co
                         && landed(operation, &mut created).await?
                     {
                         created.next = count;
+                        guard.tell(created.reached());
                         store.tails.put(&at, created);
                         return Ok(0);
                     }
@@ -77,6 +81,7 @@ pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, co
                 let position = current.next;
                 current.next += count;
                 current.confirmed = current.confirmed.max(began);
+                guard.tell(current.reached());
                 store.tails.put(&at, current);
                 return Ok(position);
             }

@@ -26,7 +26,7 @@ mod tail;
 pub(crate) use self::append::append;
 pub(crate) use self::read::{Selection, entries};
 pub(crate) use self::remove::{remove, sweep};
-pub(crate) use self::tail::Tails;
+pub(crate) use self::tail::{Reached, Tails};
 
 /// A position in a log: 0 for the first entry that was ever appended, and one more for each after it.
 pub type Position = u64;

@@ -30,6 +30,30 @@ pub(crate) struct Tail {
     pub(crate) confirmed: Duration,
 }
 
+/// How far a log reaches: all its positions up to this one are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) id: LogId,
+    pub(crate) next: Position,
+}
+
+impl Tail {
+    /// Takes it from another handle of this process that the log has grown. Whether it still is the same log, and open, this
+    /// handle goes on knowing by itself.
+    pub(crate) fn catch_up(&mut self, reached: Reached) {
+        if self.id == reached.id {
+            self.next = self.next.max(reached.next);
+        }
+    }
+
+    pub(crate) fn reached(&self) -> Reached {
+        Reached {
+            id: self.id,
+            next: self.next,
+        }
+    }
+}
+
 /// The tails of the logs that were used last.
 #[derive(Debug, Default)]
 pub(crate) struct Tails(Mutex<HashMap<Partition, Tail>>);

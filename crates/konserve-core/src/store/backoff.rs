@@ -41,13 +41,8 @@ impl Backoff {
             return Err(Error::new(ErrorKind::Contended, message));
         }
         let ceiling = LONGEST.min(FIRST * 2_u32.saturating_pow(self.attempts.min(10) - 1));
-        tokio::time::sleep_until((now + self.jitter(ceiling)).min(self.deadline)).await;
+        let pause = self.environment.random_part(ceiling);
+        tokio::time::sleep_until((now + pause).min(self.deadline)).await;
         Ok(())
-    }
-
-    fn jitter(&self, ceiling: Duration) -> Duration {
-        let mut random = [0; 4];
-        self.environment.entropy.fill(&mut random);
-        ceiling.mul_f64(f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX))
     }
 }

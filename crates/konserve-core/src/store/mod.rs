@@ -16,6 +16,7 @@ mod operation;
 mod options;
 mod read;
 mod request;
+mod rivalry;
 mod update;
 mod write;
 
@@ -107,6 +108,7 @@ pub struct StoreBuilder {
     backend: Arc<dyn Backend>,
     options: Options,
     environment: Environment,
+    shared_locks: bool,
 }
 
 impl Store {
@@ -121,6 +123,7 @@ impl Store {
             backend: Arc::new(backend),
             options: Options::default(),
             environment: Environment::default(),
+            shared_locks: true,
         }
     }
 
@@ -163,8 +166,19 @@ impl StoreBuilder {
         self
     }
 
+    /// Whether tasks that update one key wait for each other also when they do so through different handles of the store in
+    /// this process, instead of competing in the engine. Default `true`, where the engine knows its handles by their
+    /// [`identity`](Backend::identity). Otherwise only clones of this store wait for each other.
+    ///
+    /// That spares requests; answers are the same. For tests of what happens when writers do compete.
+    pub fn shared_locks(mut self, shared: bool) -> Self {
+        self.shared_locks = shared;
+        self
+    }
+
     /// The store.
     pub fn build(self) -> Store {
+        let identity = self.shared_locks.then(|| self.backend.identity()).flatten();
         let capabilities = self.backend.capabilities();
         let item_limit = capabilities.item_limit.unwrap_or(usize::MAX);
         let largest_chunk = item_limit.saturating_sub(CHUNK_OVERHEAD).max(SMALLEST_CHUNK);
@@ -177,7 +191,7 @@ impl StoreBuilder {
                 capabilities,
                 options: self.options,
                 environment: self.environment,
-                locks: KeyLocks::default(),
+                locks: identity.map_or_else(KeyLocks::default, KeyLocks::of),
                 tails: Tails::default(),
                 envelope: Envelope::default(),
                 background: Background::default(),
@@ -239,6 +253,7 @@ impl Inner {
     }
 
     pub(crate) async fn lock(&self, at: &Address) -> KeyGuard {
-        self.locks.lock(&at.partition).await
+        let patience = self.options.contention_timeout();
+        self.locks.lock(&at.partition, patience).await
     }
 }

@@ -38,7 +38,7 @@ pub struct Options {
     /// How many chunks of one value are on their way at the same time. Default 8.
     pub chunks_in_flight: usize,
     /// How long an update or an append goes on trying while other writers win, in milliseconds, from when it holds the lock of
-    /// its key. Default 30,000.
+    /// its key; and for how long it waits for one of this process that holds that lock and does not go on. Default 30,000.
     pub contention_timeout_ms: u64,
     /// How far apart the clocks of all who use the store may be, in milliseconds. Default 5 minutes, which is also what AWS
     /// accepts in a signature. A stored revision that is further ahead is an error, and whatever waits for time to pass by

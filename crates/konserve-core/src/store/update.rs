@@ -5,19 +5,18 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::request::{Common, impl_request};
+use super::rivalry::Rivalry;
 use super::write::{check_kind, check_revision, is_a_log};
-use super::{Backoff, Operation, Store, document};
+use super::{Operation, Store, document};
 use crate::backend::{Address, Occupant, Read, When, Written};
 use crate::head::{Head, HeadKind};
 use crate::placement::{self, generation};
 use crate::record::Content;
 use crate::value::{Map, from_value_ref, to_value};
 use crate::{Error, ErrorKind, Key, Path, Result, Revision, Value, nested};
-
-/// How many conflicts in a row are answered at once, by what the refusal told, before the writer steps back.
-const EAGER_CONFLICTS: u32 = 2;
 
 impl Store {
     /// Replaces a document by what a function makes of it, atomically across tasks, handles, processes and machines.
@@ -26,7 +25,8 @@ impl Store {
     /// nothing but compute. When it panics, nothing is written and the panic comes out. Meta fields stay as they are unless
     /// given.
     ///
-    /// A strong read and a conditional write, and one or two requests more for each time another writer comes first.
+    /// A strong read and a conditional write, and one or two requests more for each time another writer comes first. Tasks of one
+    /// process that update the same key wait for each other, in the order of arrival, and do not come before each other.
     ///
     /// # Errors
     ///
@@ -313,10 +313,10 @@ pub(crate) async fn modify<R: Send>(
         revision,
     } = modification;
     let _guard = store.lock(at).await;
-    let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
-    let mut conflicts = 0;
+    let mut rivalry = Rivalry::new(store.environment.clone(), store.options.contention_timeout());
     let mut item = operation.read(at, Read::STRONG).await?;
     loop {
+        let began = Instant::now();
         let fetched = match item {
             Some(item) if item.pinned => return Err(is_a_log()),
             Some(item) => placement::fetch(operation, at, item, true).await?,
@@ -372,12 +372,9 @@ pub(crate) async fn modify<R: Send>(
         if let Some(current) = &current {
             store.revisions.advance_past(current.rev())?;
         }
-        conflicts += 1;
+        let is_old = rivalry.lost(began.elapsed()).await?;
         item = match current.and_then(Occupant::into_item) {
-            _ if conflicts > EAGER_CONFLICTS => {
-                backoff.lost().await?;
-                operation.read(at, Read::STRONG).await?
-            }
+            _ if is_old => operation.read(at, Read::STRONG).await?,
             // Without a body it may be that the engine did not deliver it.
             Some(item) if item.body.is_none() => operation.read(at, Read::STRONG).await?,
             current => current,

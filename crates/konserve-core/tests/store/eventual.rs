@@ -12,9 +12,10 @@ use crate::support::quiet;
 const SEEDS: u64 = 3;
 const KEYS: usize = 3;
 
-/// A store over a handle, as users get it: reads may lag.
+/// A store over a handle whose reads may lag, as users get it, and which competes with others as if in a process of its own.
 fn over(adversary: &Adversary) -> Store {
-    Store::builder(adversary.handle()).options(quiet()).build()
+    let store = Store::builder(adversary.handle()).options(quiet());
+    store.shared_locks(false).build()
 }
 
 /// A value that is small or takes several chunks.

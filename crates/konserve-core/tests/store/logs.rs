@@ -10,7 +10,7 @@ use konserve_core::backend::Space;
 use konserve_core::{Environment, ErrorKind, Key, Store, Value};
 use konserve_memory::Memory;
 
-use crate::support::{ManualClock, manual, quiet, small_items, store};
+use crate::support::{ManualClock, competing, manual, quiet, small_items, store};
 use konserve_core::layer::{Call, Layer};
 
 async fn entries(store: &Store, key: &str) -> Vec<u64> {
@@ -138,7 +138,7 @@ async fn many_writers_on_several_handles_lose_nothing_and_keep_their_order() {
     let memory = Memory::new();
     let tasks: Vec<_> = (0..8_u64)
         .map(|writer| {
-            let store = Store::builder(memory.handle()).options(quiet()).build();
+            let store = competing(&memory);
             tokio::spawn(async move {
                 for number in 0..50_u64 {
                     store.append("log", &(writer, number)).await.unwrap();
@@ -281,6 +281,7 @@ async fn a_writer_that_slept_in_the_middle_of_an_append_does_not_write_into_the_
     let other = Store::builder(memory.handle())
         .environment(environment.clone())
         .options(quiet())
+        .shared_locks(false)
         .build();
     let remover = other.clone();
     let collecting = clock.clone();
@@ -311,6 +312,7 @@ async fn an_entry_that_was_removed_with_its_log_does_not_come_back() {
     let other = Store::builder(memory.handle())
         .environment(environment.clone())
         .options(quiet())
+        .shared_locks(false)
         .build();
     // The row is written, then the clock goes on, and then the log is removed, all before the writer looks again.
     let (remover, moving) = (other.clone(), clock.clone());

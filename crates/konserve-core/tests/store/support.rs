@@ -44,6 +44,12 @@ pub(crate) fn small_items() -> (Memory, Store) {
     (memory, store)
 }
 
+/// A store over a handle of its own, whose tasks wait for no others: they compete in the engine.
+pub(crate) fn competing(memory: &Memory) -> Store {
+    let store = Store::builder(memory.handle()).options(quiet());
+    store.shared_locks(false).build()
+}
+
 pub(crate) fn store() -> Store {
     Store::new(Memory::new())
 }

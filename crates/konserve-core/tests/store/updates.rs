@@ -1,10 +1,10 @@
 //! Updates: atomic across tasks and handles.
 
 use konserve_core::store::UpdateError;
-use konserve_core::{ErrorKind, Store, Value, path};
+use konserve_core::{ErrorKind, Value, path};
 use konserve_memory::Memory;
 
-use crate::support::{quiet, store};
+use crate::support::{competing, store};
 
 #[tokio::test]
 async fn an_update_tells_old_and_new_at_its_path() {
@@ -47,9 +47,7 @@ async fn a_function_that_fails_leaves_everything_as_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn increments_of_many_tasks_over_several_handles_are_all_counted() {
     let memory = Memory::new();
-    let stores: Vec<_> = (0..4)
-        .map(|_| Store::builder(memory.handle()).options(quiet()).build())
-        .collect();
+    let stores: Vec<_> = (0..4).map(|_| competing(&memory)).collect();
     let tasks: Vec<_> = (0..32)
         .map(|task| {
             let store = stores[task % 4].clone();

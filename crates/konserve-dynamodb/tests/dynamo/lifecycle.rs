@@ -154,6 +154,39 @@ async fn a_managed_table_is_never_asked_about() {
 }
 
 #[tokio::test]
+async fn handles_of_one_store_know_each_other_and_no_other_store() {
+    let (engine, elsewhere) = (Engine::start().await, Engine::start().await);
+    DynamoDb::create(engine.config("table")).await.expect("creates");
+    let mut known = Vec::new();
+    for (managed, namespace) in [(false, None), (false, Some("n")), (true, None), (true, Some("m"))] {
+        let config = |engine: &Engine| {
+            with(engine.config("table"), |config| {
+                config.managed_table = managed;
+                config.namespace = namespace.map(str::to_owned);
+            })
+        };
+        let first = DynamoDb::connect(config(&engine)).await.expect("connects");
+        let identity = first.identity().expect("an identity");
+        let through_a_client = DynamoDb::builder(config(&engine)).client(engine.client(Script::default()));
+        let second = through_a_client.connect().await.expect("connects");
+        assert_eq!(second.identity().as_ref(), Some(&identity));
+        if !managed {
+            let other = DynamoDb::connect(config(&elsewhere)).await.expect("connects");
+            assert_ne!(
+                other.identity().as_ref(),
+                Some(&identity),
+                "the same name at another endpoint"
+            );
+        }
+        assert!(!known.contains(&identity), "{identity} for two stores");
+        known.push(identity);
+    }
+    let created = with(engine.config("table"), |config| config.namespace = Some("new".into()));
+    let created = DynamoDb::create(created).await.expect("creates").identity();
+    assert!(created.is_some_and(|identity| !known.contains(&identity)));
+}
+
+#[tokio::test]
 async fn a_table_with_other_keys_is_refused_by_name_and_left_alone() {
     let engine = Engine::start().await;
     let client = engine.client(Script::default());

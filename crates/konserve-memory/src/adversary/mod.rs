@@ -205,6 +205,10 @@ impl Backend for Adversary {
         self.memory.capabilities()
     }
 
+    fn identity(&self) -> Option<String> {
+        self.memory.identity()
+    }
+
     async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         self.get(at, how).await
     }
