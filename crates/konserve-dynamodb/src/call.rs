@@ -155,9 +155,10 @@ impl<'a> Call<'a> {
         let own = self
             .attempt_timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
-        let answer = timeout_at(own.map_or(self.deadline, |own| own.min(self.deadline)), send)
-            .await
-            .unwrap_or_else(|elapsed| Err(SdkError::timeout_error(elapsed)));
+        let answer = match timeout_at(own.map_or(self.deadline, |own| own.min(self.deadline)), send).await {
+            Ok(answer) => answer,
+            Err(elapsed) => Err(SdkError::timeout_error(elapsed)),
+        };
         if let Ok(output) = &answer {
             self.connection.budget.put_back(std::mem::take(&mut self.paid));
             self.request.log(output.capacity());

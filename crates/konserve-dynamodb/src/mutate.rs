@@ -17,10 +17,9 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update as TransactUpdate,
+    ConditionCheck, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update as TransactUpdate,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use konserve_core::backend::{Address, Committed, Item, Mutation, Previous, Space, When, Written};
 use konserve_core::{Error, ErrorKind, Instant, Result, Rev};
 use uuid::Uuid;
@@ -124,8 +123,9 @@ impl Connection {
                 Ok(_) => return Ok(Committed::Applied),
                 Err(error) => error,
             };
-            let error = match cancelled(error) {
-                Ok(reasons) => {
+            let error = match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    let reasons = cancelled.cancellation_reasons().to_vec();
                     let judged = self.judge_all(&call, &parts, reasons, now);
                     match judged.map_err(|error| call.given_up(error))? {
                         Cancelled::Applied => return Ok(Committed::Applied),
@@ -146,7 +146,7 @@ impl Connection {
                         Cancelled::Hindered(error) => error,
                     }
                 }
-                Err(error) => call.failed(error),
+                _ => call.failed(error),
             };
             call.again(error).await?;
         }
@@ -270,23 +270,6 @@ impl Connection {
             Ok(occupant) => Previous::Known(occupant),
             Err(_) => Previous::Unknown,
         }
-    }
-}
-
-/// The reasons for which a transaction was cancelled, or the error if that is not what happened.
-fn cancelled(
-    error: SdkError<TransactWriteItemsError, HttpResponse>,
-) -> Result<Vec<CancellationReason>, SdkError<TransactWriteItemsError, HttpResponse>> {
-    match error {
-        SdkError::ServiceError(context) if context.err().is_transaction_canceled_exception() => {
-            match context.into_err() {
-                TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-                    Ok(cancelled.cancellation_reasons.unwrap_or_default())
-                }
-                _ => Ok(Vec::new()),
-            }
-        }
-        error => Err(error),
     }
 }
 

@@ -8,9 +8,7 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use futures::TryStreamExt;
-use konserve_core::backend::{
-    Backend, Committed, Listing, Mutation, Partition, Previous, Read, RowQuery, Space, When, Written,
-};
+use konserve_core::backend::{Backend, Committed, Listing, Mutation, Partition, Read, RowQuery, Space, When, Written};
 use konserve_core::{Error, ErrorKind, Outcome};
 use konserve_dynamodb::{DynamoConfig, DynamoDb};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
