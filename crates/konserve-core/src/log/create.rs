@@ -98,7 +98,7 @@ async fn commit(operation: &Operation, all: Vec<Mutation>, backoff: &mut Backoff
             current: refusal.current,
         }),
         // Nobody else knows the id, so that only the generation of a large row can be in the way.
-        _ => Err(placement::generation::given_up()),
+        _ => Err(placement::given_up()),
     }
 }
 
@@ -124,7 +124,7 @@ async fn write_head_last(
         match (refused, is_large) {
             (false, _) => {}
             (true, false) => return Ok(again),
-            (true, true) => return Err(placement::generation::given_up()),
+            (true, true) => return Err(placement::given_up()),
         }
     }
     // Later, a collector may have taken the rows for what somebody left behind.

@@ -1,6 +1,9 @@
 //! Reading records back: from their head, or from the chunks that it names.
 
-use bytes::{Bytes, BytesMut};
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::chunks::chunk_address;
 use crate::backend::{Address, Item, Read};
@@ -9,8 +12,14 @@ use crate::record::{Checksum, Content};
 use crate::store::Operation;
 use crate::{Error, ErrorKind, Result, Revision};
 
-/// How many chunks of a value are asked for at once: as many as one request of DynamoDB takes.
-const WINDOW: u64 = 100;
+/// How many bytes of a whole value are asked for in one request: a little less than one answer of DynamoDB holds.
+const ANSWER: u64 = 15 << 20;
+
+/// The most chunks that are asked for in one request: as many as one request of DynamoDB names.
+const MOST_CHUNKS: u64 = 100;
+
+/// How many requests for one value are on their way at the same time.
+const ANSWERS: usize = 4;
 
 /// How often a reader starts over because the value was replaced meanwhile.
 const RESTARTS: usize = 10;
@@ -104,7 +113,7 @@ pub(crate) async fn fetch_chunks(
     operation: &Operation,
     manifest: &Manifest,
     size: u64,
-    indexes: std::ops::Range<u64>,
+    indexes: Range<u64>,
     strong: bool,
 ) -> Result<Option<Vec<Bytes>>> {
     let at: Vec<_> = indexes
@@ -133,20 +142,56 @@ pub(crate) async fn fetch_chunks(
     Ok(Some(chunks))
 }
 
-async fn whole(operation: &Operation, manifest: &Manifest, size: u64, strong: bool) -> Result<Option<Bytes>> {
+/// Indexes of chunks, so many at a time.
+pub(crate) fn windows(indexes: Range<u64>, size: u64) -> impl Iterator<Item = Range<u64>> {
+    let end = indexes.end;
+    let starts = indexes.step_by(usize::try_from(size.max(1)).unwrap_or(usize::MAX));
+    starts.map(move |start| start..end.min(start.saturating_add(size.max(1))))
+}
+
+/// The bytes of some chunks of a value in one piece of so many bytes, and their checksum. They are read in as few requests as
+/// there can be, some of them side by side. `None` as soon as there is none for some.
+///
+/// # Errors
+///
+/// `too_large` for what does not fit into memory.
+pub(crate) async fn assemble<F>(
+    manifest: &Manifest,
+    indexes: Range<u64>,
+    length: u64,
+    fetch: impl Fn(Range<u64>) -> F,
+) -> Result<Option<(Bytes, u64)>>
+where
+    F: Future<Output = Result<Option<Vec<Bytes>>>>,
+{
+    let window = (ANSWER / manifest.chunk_size.max(1)).clamp(1, MOST_CHUNKS);
+    let mut answers = stream::iter(windows(indexes, window)).map(fetch).buffered(ANSWERS);
     let mut checksum = Checksum::new();
-    let mut plain = BytesMut::new();
-    for first in (0..manifest.count).step_by(WINDOW as usize) {
-        let window = first..manifest.count.min(first + WINDOW);
-        let Some(chunks) = fetch_chunks(operation, manifest, size, window, strong).await? else {
+    let mut whole: Vec<u8> = Vec::new();
+    while let Some(chunks) = answers.try_next().await? {
+        let Some(mut chunks) = chunks else {
             return Ok(None);
         };
-        plain.reserve(chunks.iter().map(Bytes::len).sum());
-        for chunk in chunks {
-            checksum.update(&chunk);
-            plain.extend_from_slice(&chunk);
+        chunks.iter().for_each(|chunk| checksum.update(chunk));
+        if whole.capacity() == 0 {
+            if chunks.len() == 1 && chunks[0].len() as u64 == length {
+                return Ok(Some((chunks.swap_remove(0), checksum.finish())));
+            }
+            let fits = usize::try_from(length).is_ok_and(|length| whole.try_reserve_exact(length).is_ok());
+            if !fits {
+                let message = format!("{length} bytes do not fit into the memory of this process");
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
         }
+        chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
     }
-    let sound = plain.len() as u64 == size && checksum.finish() == manifest.checksum;
-    Ok(sound.then(|| plain.freeze()))
+    Ok(Some((whole.into(), checksum.finish())))
+}
+
+async fn whole(operation: &Operation, manifest: &Manifest, size: u64, strong: bool) -> Result<Option<Bytes>> {
+    let fetch = |window| fetch_chunks(operation, manifest, size, window, strong);
+    let found = assemble(manifest, 0..manifest.count, size, fetch).await?;
+    Ok(found
+        .filter(|(plain, checksum)| plain.len() as u64 == size && *checksum == manifest.checksum)
+        .map(|(plain, _)| plain))
 }

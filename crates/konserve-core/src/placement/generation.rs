@@ -14,185 +14,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
+use futures::TryStreamExt;
 
 use super::chunks::{SHARDS, chunk_address, generation_name, shard};
-use crate::backend::{Address, Item, Mutation, Partition, Purge, Read, RowQuery, Space, When, Written};
-use crate::head::{self, Fields, GenerationId, Head, Manifest, address_from_value, address_to_value};
-use crate::record::{Checksum, Codec, Content, Envelope};
+use crate::backend::{Address, Item, Partition, Purge, Read, RowQuery, Space, When, Written};
+use crate::head::{self, Fields, GenerationId, Head, address_from_value, address_to_value};
+use crate::record::{Codec, Envelope};
 use crate::store::{Inner, Operation};
 use crate::value::Map;
-use crate::{Error, ErrorKind, Result, Revision, Value};
+use crate::{Error, ErrorKind, Result, Value};
 
 /// What a generation row says.
 #[derive(Debug, Clone, PartialEq)]
-struct Row {
-    state: State,
+pub(super) struct Row {
+    pub(super) state: State,
     /// How many chunks there are; unknown until the last one is written.
-    chunks: Option<u64>,
+    pub(super) chunks: Option<u64>,
     /// The addresses whose heads named this generation when it became live.
-    heads: Vec<Address>,
+    pub(super) heads: Vec<Address>,
 }
 
+/// How far a generation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Pending,
     Live,
     Dead,
     Purged,
 }
 
-/// A generation that is being written.
-#[derive(Debug)]
-pub(crate) struct PendingGeneration {
-    id: GenerationId,
-    /// The revision of its row.
-    rev: Revision,
-    /// The index of the next chunk.
-    next: u64,
-    /// When the row was written last, by the clock that counts suspends.
-    refreshed: Duration,
-}
-
-impl PendingGeneration {
-    /// Writes the row, before any chunk.
-    ///
-    /// # Errors
-    ///
-    /// `unsupported` on an engine without transactions.
-    pub(crate) async fn begin(operation: &Operation) -> Result<Self> {
-        let store = &operation.store;
-        if store.capabilities.transactions.is_none() {
-            let message = "a value above the engine's item limit takes transactions, which this engine has not";
-            return Err(Error::new(ErrorKind::Unsupported, message)
-                .with_limit(store.inline_limit as u64, store.inline_limit as u64 + 1));
-        }
-        let mut generation = Self {
-            id: store.environment.random_id(),
-            rev: store.revisions.next(),
-            next: 0,
-            refreshed: store.environment.clock.uptime(),
-        };
-        generation.write_row(operation, When::Absent).await?;
-        Ok(generation)
-    }
-
-    pub(crate) fn id(&self) -> GenerationId {
-        self.id
-    }
-
-    /// Writes the chunks of one value, several at a time, and says where they are and how many bytes they hold.
-    ///
-    /// # Cancellation
-    ///
-    /// Leaves a pending generation, which a collector removes.
-    pub(crate) async fn upload(
-        &mut self,
-        operation: &Operation,
-        content: Content,
-        chunks: impl Stream<Item = Result<Bytes>>,
-    ) -> Result<(Manifest, u64)> {
-        let store = operation.store.clone();
-        let (id, first) = (self.id, self.next);
-        let mut checksum = Checksum::new();
-        let mut size = 0;
-        {
-            let (checksum, size, next) = (&mut checksum, &mut size, &mut self.next);
-            let writes = chunks.map_ok(|chunk| {
-                checksum.update(&chunk);
-                *size += chunk.len() as u64;
-                let index = *next;
-                *next += 1;
-                write_chunk(operation, id, index, chunk)
-            });
-            let mut writes = std::pin::pin!(writes.try_buffer_unordered(store.options.chunks_in_flight.max(1)));
-            while writes.try_next().await?.is_some() {
-                if store.environment.clock.uptime().saturating_sub(self.refreshed) > store.options.abandoned_after() / 4
-                {
-                    // The row tells collectors that the writer is alive.
-                    let rev = store.revisions.next_after(self.rev)?;
-                    write_row(operation, id, rev, When::Matches(self.rev)).await?;
-                    self.rev = rev;
-                    self.refreshed = store.environment.clock.uptime();
-                }
-            }
-        }
-        let manifest = Manifest {
-            generation: id,
-            first,
-            count: self.next - first,
-            chunk_size: store.chunk_size as u64,
-            checksum: checksum.finish(),
-            content,
-        };
-        Ok((manifest, size))
-    }
-
-    /// The part of the commit that makes the generation live, together with the heads that name it.
-    pub(crate) fn make_live(&self, operation: &Operation, heads: &[Address], rev: Revision) -> Result<Mutation> {
-        let store = &operation.store;
-        let row = Row {
-            state: State::Live,
-            chunks: Some(self.next),
-            heads: heads.to_vec(),
-        };
-        Ok(Mutation::Write {
-            at: row_address(self.id),
-            item: head::item(rev, store.now(), row.encode(&store.envelope)?, None),
-            when: When::Matches(self.rev),
-        })
-    }
-
-    async fn write_row(&mut self, operation: &Operation, when: When) -> Result<()> {
-        write_row(operation, self.id, self.rev, when).await
-    }
-}
-
-/// What a flip says whose generation a collector has given up.
-pub(crate) fn given_up() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "the upload paused for so long that a collector gave it up; nothing was changed",
-    )
-}
-
-async fn write_row(operation: &Operation, id: GenerationId, rev: Revision, when: When) -> Result<()> {
-    let store = &operation.store;
-    let row = Row {
-        state: State::Pending,
-        chunks: None,
-        heads: Vec::new(),
-    };
-    let item = head::item(rev, store.now(), row.encode(&store.envelope)?, None);
-    match operation.preparing_write(&row_address(id), item, when).await? {
-        Written::Applied { .. } => Ok(()),
-        Written::Refused { .. } => Err(given_up()),
-    }
-}
-
-async fn write_chunk(operation: &Operation, id: GenerationId, index: u64, chunk: Bytes) -> Result<()> {
-    let store = &operation.store;
-    let body = store.envelope.seal(Content::Raw, &chunk)?;
-    let item = head::item(store.revisions.next(), store.now(), Bytes::new(), Some(body));
-    match operation
-        .preparing_write(&chunk_address(id, index), item, When::Always)
-        .await?
-    {
-        Written::Applied { .. } => Ok(()),
-        Written::Refused { .. } => Err(Error::new(
-            ErrorKind::Corrupt,
-            "an engine refused an unconditional write",
-        )),
-    }
-}
-
 /// Where the row of a generation lives.
-fn row_address(id: GenerationId) -> Address {
+pub(super) fn row_address(id: GenerationId) -> Address {
     Address::new(Space::Generation, Partition::new(generation_name(id)), 0)
 }
 
 impl Row {
-    fn encode(&self, envelope: &Envelope) -> Result<Bytes> {
+    pub(super) fn encode(&self, envelope: &Envelope) -> Result<Bytes> {
         let state = match self.state {
             State::Pending => "pending",
             State::Live => "live",
@@ -210,7 +67,7 @@ impl Row {
         envelope.seal_value(Codec::Cbor, &Value::Map(fields))
     }
 
-    fn decode(envelope: &Envelope, meta: &Bytes) -> Result<Self> {
+    pub(super) fn decode(envelope: &Envelope, meta: &Bytes) -> Result<Self> {
         let mut fields = Fields::open(envelope, meta)?;
         let state = match fields.take_text("state")?.as_str() {
             "pending" => State::Pending,
@@ -377,7 +234,7 @@ async fn names(operation: &Operation, at: &Address, id: GenerationId) -> Result<
     Ok(head.manifest().is_some_and(|manifest| manifest.generation == id))
 }
 
-async fn purge_chunks(operation: &Operation, id: GenerationId, chunks: Option<u64>) -> Result<u64> {
+pub(super) async fn purge_chunks(operation: &Operation, id: GenerationId, chunks: Option<u64>) -> Result<u64> {
     if let Some(chunks) = chunks {
         let all = (0..chunks).map(|index| Ok(Purge::Row(chunk_address(id, index))));
         return operation.purge_all(futures::stream::iter(all)).await;

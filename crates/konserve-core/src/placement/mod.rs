@@ -13,15 +13,16 @@
 mod chunks;
 mod fetch;
 pub(crate) mod generation;
+mod pending;
 
 use bytes::Bytes;
 use futures::Stream;
 
 pub(crate) use self::chunks::Chunks;
-pub(crate) use self::fetch::{Fetched, fetch, fetch_chunks};
-use self::generation::PendingGeneration;
+pub(crate) use self::fetch::{Fetched, assemble, fetch, fetch_chunks, windows};
+pub(crate) use self::pending::{PendingGeneration, given_up};
 use crate::backend::{Address, Committed, Item, Mutation, Previous, When, Written};
-use crate::head::{Head, HeadKind, Placement};
+use crate::head::{Head, HeadKind, Manifest, Placement};
 use crate::record::Content;
 use crate::store::Operation;
 use crate::{Error, ErrorKind, Result, Revision};
@@ -92,8 +93,11 @@ pub(crate) async fn place_stream(
     chunks: impl Stream<Item = Result<Bytes>>,
 ) -> Result<Placed> {
     let mut generation = PendingGeneration::begin(operation).await?;
-    let result = place_in(operation, &mut generation, kind, content, chunks).await;
-    match result {
+    let placed = async {
+        let (manifest, size) = generation.upload(operation, content, chunks).await?;
+        chunked(operation, kind, manifest, size)
+    };
+    match placed.await {
         Ok(mut placed) => {
             placed.generation = Some(generation);
             Ok(placed)
@@ -105,15 +109,8 @@ pub(crate) async fn place_stream(
     }
 }
 
-/// Places a record in chunks of a generation that it shares with others. The caller commits the generation.
-pub(crate) async fn place_in(
-    operation: &Operation,
-    generation: &mut PendingGeneration,
-    kind: HeadKind,
-    content: Content,
-    chunks: impl Stream<Item = Result<Bytes>>,
-) -> Result<Placed> {
-    let (manifest, size) = generation.upload(operation, content, chunks).await?;
+/// A record whose chunks were written in a generation. Whoever shares the generation with others commits it himself.
+pub(crate) fn chunked(operation: &Operation, kind: HeadKind, manifest: Manifest, size: u64) -> Result<Placed> {
     let head = Head {
         kind,
         size,
@@ -168,9 +165,9 @@ pub(crate) async fn settle(
     rev: Revision,
     when: When,
 ) -> Result<Written> {
-    if placed.generation.is_none() {
+    let Some(generation) = &placed.generation else {
         return operation.decisive_write(at, placed.item(operation, rev), when).await;
-    }
+    };
     let all = mutations(operation, at, placed, rev, when)?;
     match operation.decisive_commit(all).await? {
         Committed::Applied => Ok(Written::Applied {
@@ -182,7 +179,7 @@ pub(crate) async fn settle(
                 if refusal.index == 0 {
                     current = Some(refusal.current);
                 } else {
-                    return Err(generation::given_up());
+                    return Err(generation.end_given_up(operation).await);
                 }
             }
             current.map(|current| Written::Refused { current }).ok_or_else(|| {

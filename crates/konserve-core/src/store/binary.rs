@@ -1,10 +1,7 @@
-//! `bassoc`, `bget`: bytes of any size.
+//! `bassoc`, `bget`: bytes of any size, from any source. What `bget` gives is in [`blob`](super::blob).
 
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
@@ -14,11 +11,10 @@ use tokio::io::AsyncRead;
 
 use super::request::{Common, impl_conditions, impl_consistent, impl_request};
 use super::write::{Condition, is_a_log, put};
-use super::{Operation, Store, document};
-use crate::backend::{Address, Read};
-use crate::head::{Head, HeadKind, Manifest, Meta};
-use crate::placement::{self, fetch_chunks};
-use crate::record::{Checksum, Content};
+use super::{Blob, Operation, Store, document};
+use crate::head::{Head, HeadKind};
+use crate::placement;
+use crate::record::Content;
 use crate::value::Map;
 use crate::{Error, ErrorKind, Key, Result, Revision};
 
@@ -264,21 +260,31 @@ fn join(mut pieces: Vec<Bytes>, size: usize) -> Bytes {
     whole.freeze()
 }
 
-/// Cuts pieces of any size into chunks of this size, the last one excepted.
+/// Cuts pieces of any size into chunks of this size, the last one excepted. Of the pieces, one is in memory at a time.
 fn cut(pieces: BoxStream<'static, Result<Bytes, Source>>, size: usize) -> impl Stream<Item = Result<Bytes>> {
-    stream::try_unfold((pieces, BytesMut::new()), move |(mut pieces, mut buffer)| async move {
-        while buffer.len() < size {
-            let piece = pieces.try_next().await.map_err(|error| {
-                Error::new(ErrorKind::InvalidInput, "the source of the bytes failed").with_source(error)
-            })?;
-            match piece {
-                Some(piece) => buffer.extend_from_slice(&piece),
-                None if buffer.is_empty() => return Ok(None),
-                None => return Ok(Some((buffer.split().freeze(), (pieces, buffer)))),
+    stream::try_unfold((pieces, Bytes::new()), move |(mut pieces, mut piece)| async move {
+        let mut chunk = BytesMut::new();
+        while chunk.len() < size {
+            if piece.is_empty() {
+                let next = pieces.try_next().await.map_err(|error| {
+                    Error::new(ErrorKind::InvalidInput, "the source of the bytes failed").with_source(error)
+                })?;
+                match next {
+                    Some(next) => piece = next,
+                    None => break,
+                }
+            } else if chunk.is_empty() && piece.len() >= size {
+                return Ok(Some((piece.split_to(size), (pieces, piece))));
+            } else {
+                if chunk.is_empty() {
+                    // Exactly, for a chunk on its way takes all the memory that was reserved for it.
+                    chunk.reserve(size);
+                }
+                let some = piece.len().min(size - chunk.len());
+                chunk.extend_from_slice(&piece.split_to(some));
             }
         }
-        let chunk = buffer.split_to(size).freeze();
-        Ok(Some((chunk, (pieces, buffer))))
+        Ok((!chunk.is_empty()).then(|| (chunk.freeze(), (pieces, piece))))
     })
 }
 
@@ -320,26 +326,7 @@ impl Bget {
                         ));
                     }
                 }
-                let source = match (&item.body, head.manifest()) {
-                    (Some(body), _) => Held::Inline(operation.store.envelope.open(body.clone())?.plain),
-                    (None, Some(manifest)) => Held::Chunks(manifest.clone()),
-                    (None, None) => return Err(Error::new(ErrorKind::Corrupt, "a binary without bytes")),
-                };
-                let size = head.size;
-                let meta = head.into_meta(item.rev)?;
-                Ok(Some(Blob {
-                    common: Common::new(&Store {
-                        inner: operation.store.clone(),
-                    }),
-                    operation,
-                    at,
-                    strong: how.strong,
-                    meta,
-                    source,
-                    size,
-                    start: 0,
-                    end: size,
-                }))
+                Blob::open(operation, at, how.strong, &item, head).map(Some)
             },
         )
         .await
@@ -348,230 +335,3 @@ impl Bget {
 
 impl_consistent!([] Bget);
 impl_request!([] Bget => Result<Option<Blob>>);
-
-/// A binary, or a range of it, as it was when it was opened.
-///
-/// It stays readable for [`read_grace_ms`](super::Options::read_grace_ms) after it was replaced or removed; later reads of a
-/// large one end with an error of kind `contended`, never with other bytes.
-#[derive(Debug, Clone)]
-pub struct Blob {
-    common: Common,
-    operation: Operation,
-    at: Address,
-    strong: bool,
-    meta: Meta,
-    source: Held,
-    /// The bytes of the whole binary.
-    size: u64,
-    start: u64,
-    end: u64,
-}
-
-#[derive(Debug, Clone)]
-enum Held {
-    Inline(Bytes),
-    Chunks(Manifest),
-}
-
-impl Blob {
-    /// How many bytes this has.
-    pub fn len(&self) -> u64 {
-        self.end - self.start
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// What is known of the whole binary.
-    pub fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    /// A range of the bytes of this, cut off at its end; reads nothing yet. Only the chunks that it touches will be read.
-    #[must_use]
-    pub fn range(&self, range: impl RangeBounds<u64>) -> Self {
-        let from = match range.start_bound() {
-            Bound::Included(start) => *start,
-            Bound::Excluded(start) => start.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let to = match range.end_bound() {
-            Bound::Included(end) => end.saturating_add(1),
-            Bound::Excluded(end) => *end,
-            Bound::Unbounded => u64::MAX,
-        };
-        let start = self.start.saturating_add(from).min(self.end);
-        let end = self.start.saturating_add(to).clamp(start, self.end);
-        Self {
-            start,
-            end,
-            ..self.clone()
-        }
-    }
-
-    /// All bytes, in memory. Of a whole large binary, the checksum over all of it is verified as well.
-    ///
-    /// # Errors
-    ///
-    /// `corrupt` when what is stored is damaged; `contended` when the binary was replaced or removed too long ago.
-    pub fn bytes(&self) -> BlobBytes {
-        BlobBytes {
-            common: self.common.clone(),
-            blob: self.clone(),
-        }
-    }
-
-    /// The bytes as a stream, of which two windows of
-    /// [`chunks_in_flight`](super::Options::chunks_in_flight) chunks are in memory at most. Errors as [`bytes`](Self::bytes);
-    /// after one it ends.
-    pub fn stream(&self) -> BlobStream {
-        let blob = self.clone();
-        let stream = match &self.source {
-            Held::Inline(bytes) => stream::iter([Ok(self.part_of_inline(bytes))]).boxed(),
-            Held::Chunks(manifest) => {
-                let (indexes, window) = (
-                    self.indexes(manifest),
-                    self.operation.store.options.chunks_in_flight.max(1),
-                );
-                let windows = indexes.clone().step_by(window);
-                stream::iter(windows)
-                    .map(move |first| {
-                        let blob = blob.clone();
-                        let last = indexes.end.min(first + window as u64);
-                        async move { blob.window(first..last).await }
-                    })
-                    .buffered(2)
-                    .map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok)))
-                    .try_flatten()
-                    .boxed()
-            }
-        };
-        BlobStream(stream)
-    }
-
-    fn part_of_inline(&self, bytes: &Bytes) -> Bytes {
-        // The size in the head and the body come from one write; a head that says otherwise still cannot cause a panic.
-        let length = bytes.len();
-        let start = usize::try_from(self.start).unwrap_or(length).min(length);
-        let end = usize::try_from(self.end).unwrap_or(length).clamp(start, length);
-        bytes.slice(start..end)
-    }
-
-    /// The indexes of the chunks that this touches.
-    fn indexes(&self, manifest: &Manifest) -> std::ops::Range<u64> {
-        if self.is_empty() {
-            return 0..0;
-        }
-        self.start / manifest.chunk_size..(self.end - 1) / manifest.chunk_size + 1
-    }
-
-    /// The bytes of this that are in some of its chunks.
-    async fn window(&self, indexes: std::ops::Range<u64>) -> Result<Vec<Bytes>> {
-        let Held::Chunks(manifest) = &self.source else {
-            return Ok(Vec::new());
-        };
-        let named = |error: Error| error.with_operation("bget").with_key(&self.meta.key);
-        let fetch = async |strong| {
-            fetch_chunks(&self.operation, manifest, self.size, indexes.clone(), strong)
-                .await
-                .map_err(named)
-        };
-        let mut chunks = fetch(self.strong).await?;
-        if chunks.is_none() && !self.strong {
-            chunks = fetch(true).await?;
-        }
-        let Some(mut chunks) = chunks else {
-            return Err(named(self.why_missing().await?));
-        };
-        let first = indexes.start * manifest.chunk_size;
-        for (number, chunk) in chunks.iter_mut().enumerate() {
-            let from = first + number as u64 * manifest.chunk_size;
-            let start = self.start.saturating_sub(from).min(chunk.len() as u64);
-            let end = self.end.saturating_sub(from).min(chunk.len() as u64);
-            *chunk = chunk.slice(start as usize..end.max(start) as usize);
-        }
-        Ok(chunks)
-    }
-
-    /// Chunks that cannot be read are damaged, unless the head no longer names them.
-    async fn why_missing(&self) -> Result<Error> {
-        let item = self.operation.read(&self.at, Read::STRONG.without_body()).await?;
-        Ok(match item {
-            Some(item) if item.rev == self.meta.revision => {
-                Error::new(ErrorKind::Corrupt, "chunks are missing or damaged")
-            }
-            _ => Error::new(
-                ErrorKind::Contended,
-                "the binary was replaced or removed while it was read",
-            ),
-        })
-    }
-}
-
-/// The request of [`Blob::bytes`].
-#[derive(Debug)]
-#[must_use = "a request does nothing until it is awaited"]
-pub struct BlobBytes {
-    common: Common,
-    blob: Blob,
-}
-
-impl BlobBytes {
-    async fn run(self) -> Result<Bytes> {
-        let Self { common, blob } = self;
-        let key = blob.meta.key.clone();
-        Operation::run(common.store.inner, "bget", Some(&key), common.timeout, async |_| {
-            let manifest = match &blob.source {
-                Held::Inline(bytes) => return Ok(blob.part_of_inline(bytes)),
-                Held::Chunks(manifest) => manifest,
-            };
-            let pieces = blob.window(blob.indexes(manifest)).await?;
-            let whole = blob.start == 0 && blob.end == blob.size;
-            let mut checksum = Checksum::new();
-            pieces.iter().for_each(|piece| checksum.update(piece));
-            if whole && checksum.finish() != manifest.checksum {
-                return Err(Error::new(
-                    ErrorKind::Corrupt,
-                    "the checksum over all chunks does not match",
-                ));
-            }
-            let size = pieces.iter().map(Bytes::len).sum();
-            Ok(join(pieces, size))
-        })
-        .await
-    }
-}
-
-impl_request!([] BlobBytes => Result<Bytes>);
-
-/// The stream of [`Blob::stream`].
-#[must_use = "a stream does nothing until it is polled"]
-pub struct BlobStream(BoxStream<'static, Result<Bytes>>);
-
-impl BlobStream {
-    /// Blocks this thread for each piece.
-    #[cfg(feature = "blocking")]
-    pub fn call(self) -> crate::blocking::Blocking<Self> {
-        crate::blocking::Blocking::new(self)
-    }
-}
-
-impl Stream for BlobStream {
-    type Item = Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.0.poll_next_unpin(context);
-        if let Poll::Ready(Some(Err(_))) = next {
-            self.0 = stream::empty().boxed();
-        }
-        next
-    }
-}
-
-impl fmt::Debug for BlobStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BlobStream")
-    }
-}

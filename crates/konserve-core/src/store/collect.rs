@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::request::{Common, impl_request};
 use super::{Operation, Store};
@@ -11,6 +11,9 @@ use crate::backend::{Address, Listing, Occupant, Purge, Read, Space};
 use crate::log;
 use crate::placement::generation::{self, Patience, Step};
 use crate::{Error, ErrorKind, Result};
+
+/// How many generations a collector is at, at the same time.
+const GENERATIONS_AT_ONCE: usize = 8;
 
 impl Store {
     /// Removes what nobody can read any more: the chunks of large writes that were interrupted, replaced or removed, the rows of
@@ -134,41 +137,49 @@ async fn collect_generations(
     progress: &mut Progress,
 ) -> Result<()> {
     let backend = &operation.store.backend;
-    let mut rows = backend.list(Space::Generation, Listing::all(Read::STRONG.without_body()));
-    while let Some((at, occupant)) = rows.try_next().await? {
-        if occupant.item().is_none() {
-            continue;
-        }
+    let rows = backend.list(Space::Generation, Listing::all(Read::STRONG.without_body()));
+    let rows = rows.try_filter_map(|(at, row)| std::future::ready(Ok(row.item().map(|_| at))));
+    let mut steps = rows
+        .map(|at| async { collect_generation(operation, &at?, patience).await })
+        .buffer_unordered(GENERATIONS_AT_ONCE);
+    while let Some(step) = steps.try_next().await? {
         report.generations += 1;
-        loop {
-            let step = match generation::id_of(&at) {
-                Ok(id) => generation::advance(operation, id, patience).await,
-                Err(error) => Err(error),
-            };
-            let step = match step {
-                Err(error) if is_unreadable(&error) => {
-                    report.unreadable += report_unreadable(&at, &error);
-                    break;
-                }
-                step => step?,
-            };
-            match step {
-                Step::Advanced { purged } => report.chunks_purged += purged,
-                Step::Gone { purged } => {
-                    report.chunks_purged += purged;
-                    report.generations_removed += 1;
-                    break;
-                }
-                Step::InUse => break,
-                Step::Waits(_) => {
-                    report.waiting += 1;
-                    break;
-                }
-            }
-        }
+        report.generations_removed += step.generations_removed;
+        report.chunks_purged += step.chunks_purged;
+        report.waiting += step.waiting;
+        report.unreadable += step.unreadable;
         progress(report);
     }
     Ok(())
+}
+
+/// Takes a generation as far as it goes by now.
+async fn collect_generation(operation: &Operation, at: &Address, patience: Patience) -> Result<CollectReport> {
+    let mut report = CollectReport::default();
+    loop {
+        let step = match generation::id_of(at) {
+            Ok(id) => generation::advance(operation, id, patience).await,
+            Err(error) => Err(error),
+        };
+        match step {
+            Ok(Step::Advanced { purged }) => report.chunks_purged += purged,
+            Ok(Step::Gone { purged }) => {
+                report.chunks_purged += purged;
+                report.generations_removed += 1;
+                return Ok(report);
+            }
+            Ok(Step::InUse) => return Ok(report),
+            Ok(Step::Waits(_)) => {
+                report.waiting += 1;
+                return Ok(report);
+            }
+            Err(error) if is_unreadable(&error) => {
+                report.unreadable += report_unreadable(at, &error);
+                return Ok(report);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 async fn collect_tombstones(

@@ -6,6 +6,7 @@
 mod background;
 mod backoff;
 mod binary;
+mod blob;
 mod collect;
 mod document;
 mod keys;
@@ -30,7 +31,8 @@ pub(crate) use self::collect::{is_unreadable, report_unreadable};
 pub(crate) use self::locks::KeyGuard;
 pub(crate) use self::operation::{Answer, Operation};
 
-pub use self::binary::{Bassoc, Bget, Blob, Body};
+pub use self::binary::{Bassoc, Bget, Body};
+pub use self::blob::{Blob, BlobBytes, BlobStream};
 pub use self::collect::{Collect, CollectReport};
 pub use self::keys::Keys;
 pub use self::log::{Append, Log, ReduceLog};

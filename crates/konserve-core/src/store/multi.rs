@@ -8,12 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::request::{Common, impl_consistent, impl_request};
-use super::write::check_kind;
+use super::write::{check_kind, generation_of};
 use super::{Backoff, MULTI_LIMIT, Operation, Store, document};
-use crate::backend::{Address, Committed, Mutation, Refusal, TransactionLimits, When};
-use crate::head::HeadKind;
-use crate::placement::generation::{self, PendingGeneration};
-use crate::placement::{self, Chunks, Fit, Placed};
+use crate::backend::{Address, Committed, Mutation, Occupant, Read, Refusal, TransactionLimits, When};
+use crate::head::{GenerationId, HeadKind};
+use crate::placement::{self, Fit, PendingGeneration, Placed, generation};
 use crate::record::Content;
 use crate::value::Map;
 use crate::{Error, ErrorKind, Key, Result, Revision};
@@ -257,34 +256,47 @@ impl Batch {
             let error = Error::new(ErrorKind::TooManyItems, message);
             return Err(error.with_limit(limits.items as u64 - 1, fits.len() as u64));
         }
-        let mut generation = match spilled {
-            0 => None,
-            _ => Some(PendingGeneration::begin(operation).await?),
+        let mut batch = Self {
+            placed: Vec::with_capacity(fits.len()),
+            generation: None,
         };
-        let mut placed = Vec::with_capacity(fits.len());
-        for (key, kind, plain, fit) in fits {
-            let result = match (fit, &mut generation) {
-                (Fit::TooLarge { .. }, Some(generation)) => {
-                    let chunks = Chunks::of(plain, operation.store.chunk_size);
-                    placement::place_in(operation, generation, kind, content, chunks).await
-                }
-                (Fit::TooLarge { .. }, None) => Err(Error::new(
-                    ErrorKind::TooLarge,
-                    "a value that fits no item was not counted",
-                )),
-                (Fit::Inline(inline), _) => Ok(inline),
-            };
-            match result {
-                Ok(ready) => placed.push((key.clone(), operation.store.address(&key), ready)),
+        let mut uploads = Vec::with_capacity(spilled);
+        for (_, _, plain, fit) in &fits {
+            if matches!(fit, Fit::TooLarge { .. }) {
+                uploads.push(plain.clone());
+            }
+        }
+        let mut manifests = Vec::new().into_iter();
+        if spilled > 0 {
+            let generation = batch.generation.insert(PendingGeneration::begin(operation).await?);
+            match generation.upload_all(operation, content, uploads).await {
+                Ok(written) => manifests = written.into_iter(),
                 Err(error) => {
-                    if let Some(generation) = &generation {
-                        generation::retire(operation, generation.id());
-                    }
+                    batch.discard(operation);
+                    return Err(error);
+                }
+            }
+        }
+        for (key, kind, plain, fit) in fits {
+            let placed = match fit {
+                Fit::Inline(placed) => Ok(placed),
+                Fit::TooLarge { .. } => match manifests.next() {
+                    Some(manifest) => placement::chunked(operation, kind, manifest, plain.len() as u64),
+                    None => Err(Error::new(
+                        ErrorKind::TooLarge,
+                        "a value that fits no item was not counted",
+                    )),
+                },
+            };
+            match placed {
+                Ok(placed) => batch.placed.push((key.clone(), operation.store.address(&key), placed)),
+                Err(error) => {
+                    batch.discard(operation);
                     return Err(error.with_key(key));
                 }
             }
         }
-        Ok(Self { placed, generation })
+        Ok(batch)
     }
 
     fn mutations(&self, operation: &Operation, rev: Revision) -> Result<Vec<Mutation>> {
@@ -311,16 +323,25 @@ impl Batch {
 
     async fn commit(&self, operation: &Operation) -> Result<Revision> {
         let store = &operation.store;
+        let mut replaced = self.replaced(operation).await?;
         let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
         let mut rev = store.revisions.next();
         loop {
             let refusals = match operation.decisive_commit(self.mutations(operation, rev)?).await? {
-                Committed::Applied => return Ok(rev),
+                Committed::Applied => {
+                    for generation in replaced {
+                        generation::retire(operation, generation);
+                    }
+                    return Ok(rev);
+                }
                 Committed::Refused(refusals) => refusals,
             };
             for Refusal { index, current } in refusals {
                 let Some((key, ..)) = self.placed.get(index) else {
-                    return Err(generation::given_up());
+                    return Err(match &self.generation {
+                        Some(pending) => pending.end_given_up(operation).await,
+                        None => placement::given_up(),
+                    });
                 };
                 check_kind(current.as_ref()).map_err(|error| error.with_key(key))?;
                 if let Some(current) = current {
@@ -328,11 +349,24 @@ impl Batch {
                         .revisions
                         .advance_past(current.rev())
                         .map_err(|error| error.with_key(key))?;
+                    replaced.extend(generation_of(operation, Some(current)));
                 }
             }
             rev = store.revisions.next();
             backoff.lost().await?;
         }
+    }
+
+    /// The generations of what is about to be replaced: a commit does not tell. That costs a request, which is little beside
+    /// those for chunks; a batch without chunks leaves it to the collector.
+    async fn replaced(&self, operation: &Operation) -> Result<BTreeSet<GenerationId>> {
+        if self.generation.is_none() || !operation.store.options.background_cleanup {
+            return Ok(BTreeSet::new());
+        }
+        let at: Vec<_> = self.placed.iter().map(|(_, at, _)| at.clone()).collect();
+        let heads = operation.read_many(&at, Read::STRONG.without_body()).await?;
+        let heads = heads.into_iter().map(|head| head.map(Occupant::Item));
+        Ok(heads.filter_map(|head| generation_of(operation, head)).collect())
     }
 
     fn discard(&self, operation: &Operation) {
