@@ -21,8 +21,10 @@ use crate::{Error, ErrorKind, Key, Result, Revision};
 impl Store {
     /// Stores bytes at a key, of any size and from any source, whatever is there, a log excepted.
     ///
-    /// Small ones are one conditional write. Larger ones are cut into chunks, of which a bounded number is in memory at a time,
-    /// and become visible all at once at the end: a reader sees the old value or the new one.
+    /// Small ones are one conditional write. Larger ones are cut into chunks and become visible all at once at the end: a
+    /// reader sees the old value or the new one. Of a file, a reader or a stream,
+    /// [`chunks_in_flight`](super::Options::chunks_in_flight) chunks are in memory at a time, and no more is taken from it before
+    /// one of them is stored. While less than an item of the engine has come, all of that is in memory.
     ///
     /// # Errors
     ///
@@ -106,12 +108,12 @@ impl Body {
         Self::stream(pieces)
     }
 
-    /// The pieces of a stream, in order.
+    /// The pieces of a stream, in order. It is not polled again after its end.
     pub fn stream<E>(pieces: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        Self(Origin::Stream(pieces.map_err(Into::into).boxed()))
+        Self(Origin::Stream(pieces.map_err(Into::into).fuse().boxed()))
     }
 }
 

@@ -108,9 +108,13 @@ impl Blob {
 
     /// All bytes, in memory. Of a whole large binary, the checksum over all of it is verified as well.
     ///
+    /// They come in requests of up to 15 MiB, four at a time: beside the bytes, 60 MiB of them and their text on the wire are in
+    /// memory at most. [`stream`](Self::stream) takes less.
+    ///
     /// # Errors
     ///
-    /// `corrupt` when what is stored is damaged; `contended` when the binary was replaced or removed too long ago.
+    /// `corrupt` when what is stored is damaged; `contended` when the binary was replaced or removed too long ago; `too_large`
+    /// when there is not as much memory.
     pub fn bytes(&self) -> BlobBytes {
         BlobBytes {
             common: self.common.clone(),

@@ -40,7 +40,11 @@ impl Store {
 
     /// Stores several documents, all of them or none, as one atomic step, and gives them one revision.
     ///
-    /// One transaction. Values that do not fit into it are written as chunks before, and still become visible with the rest.
+    /// One transaction. Values that do not fit into it are written as chunks before, several at a time, and still become visible
+    /// with the rest; that takes a request for each chunk, one for their generation, and one that looks up what is replaced.
+    ///
+    /// Large values that are replaced are removed in the background only if some of the new ones are large as well; otherwise
+    /// their chunks are left to [`collect`](Self::collect).
     ///
     /// # Errors
     ///
@@ -63,7 +67,8 @@ impl Store {
 
     /// Removes several keys, all of them or none, as one atomic step, and says of each whether it was there.
     ///
-    /// One transaction when all exist, otherwise two: the second checks that the absent ones are still absent.
+    /// One transaction when all exist, otherwise two: the second checks that the absent ones are still absent. The chunks of large
+    /// values are left to [`collect`](Self::collect).
     ///
     /// # Errors
     ///

@@ -35,7 +35,12 @@ pub struct Options {
     /// The bytes of a chunk, before compression. Default 384 KiB; at least 1 KiB, and never more than fits into one item of the
     /// engine.
     pub chunk_size: usize,
-    /// How many chunks of one value are on their way at the same time. Default 8.
+    /// How many chunks of one value are on their way at the same time, and for a stream how many are in memory. Default 8.
+    ///
+    /// A stream in or out takes this times [`chunk_size`](Self::chunk_size), whatever its length, and what the engine needs to
+    /// carry that: on DynamoDB, which has bytes as text on the wire, about three times as much on top, so 12 MiB with the
+    /// defaults. Reads of a whole value ask for more at a time, as they have it in memory in the end anyway: for four
+    /// answers of up to 15 MiB each.
     pub chunks_in_flight: usize,
     /// How long an update or an append goes on trying while other writers win, in milliseconds, from when it holds the lock of
     /// its key; and for how long it waits for one of this process that holds that lock and does not go on. Default 30,000.
@@ -44,8 +49,9 @@ pub struct Options {
     /// accepts in a signature. A stored revision that is further ahead is an error, and whatever waits for time to pass by
     /// somebody else's clock waits for this much longer.
     pub max_clock_drift_ms: u64,
-    /// Whether a writer that replaced a large value removes its chunks in the background. Default `true`; otherwise, and after
-    /// calls on several keys at once, only [`collect`](crate::Store::collect) does.
+    /// Whether a writer that replaced or removed a large value removes its chunks in the background. Default `true`; otherwise
+    /// only [`collect`](crate::Store::collect) does. To it is left as well what a call on several keys removed, or replaced by
+    /// values that are all small: such a call is one transaction, which does not tell what was there.
     pub background_cleanup: bool,
     /// How long the chunks of a replaced value stay readable for readers that have begun, in milliseconds. Default 60,000.
     pub read_grace_ms: u64,
