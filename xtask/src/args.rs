@@ -32,11 +32,12 @@ const TEST_DYNAMO_HELP: &str = "\
 The tests of konserve-dynamodb, the conformance suite included, and the scenarios that cross crates. Without options they
 start an embedded engine by themselves.
 
-Usage: cargo xtask test-dynamo [--endpoint URL | --aws] [filter]
+Usage: cargo xtask test-dynamo [--endpoint URL | --aws] [--large] [filter]
 
 Options:
   --endpoint URL   Against this DynamoDB endpoint, with credentials from the default chain
   --aws            Against Amazon's own, with region and credentials from the default chain. This costs money: little
+  --large          The stream whose memory is measured has 1 GiB, not 64 MiB; on the embedded engine. Takes minutes
   filter           Only the tests whose names contain this; it is an error if there are none
 ";
 
@@ -93,6 +94,7 @@ pub(crate) enum Task {
 pub(crate) struct DynamoOptions {
     pub(crate) endpoint: Option<String>,
     pub(crate) aws: bool,
+    pub(crate) large: bool,
     pub(crate) filter: Option<String>,
 }
 
@@ -194,6 +196,7 @@ fn parse_all(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             (_, Short('h') | Long("help")) => return Ok(Task::Help(help)),
             (Task::TestDynamo(options), Long("endpoint")) => options.endpoint = Some(parser.value()?.string()?),
             (Task::TestDynamo(options), Long("aws")) => options.aws = true,
+            (Task::TestDynamo(options), Long("large")) => options.large = true,
             (Task::TestDynamo(DynamoOptions { filter, .. }) | Task::Bench { filter }, Value(given))
                 if filter.is_none() =>
             {
@@ -277,8 +280,16 @@ mod tests {
             "test-dynamo --endpoint http://localhost:8000 writes",
             Ok(Task::TestDynamo(DynamoOptions {
                 endpoint: Some("http://localhost:8000".into()),
-                aws: false,
                 filter: Some("writes".into()),
+                ..Default::default()
+            })),
+        );
+        check(
+            "test-dynamo --large stream",
+            Ok(Task::TestDynamo(DynamoOptions {
+                large: true,
+                filter: Some("stream".into()),
+                ..Default::default()
             })),
         );
         check(

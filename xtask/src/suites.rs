@@ -35,7 +35,10 @@ pub(crate) fn everything() -> Result<(), Failure> {
 pub(crate) fn dynamo(options: &DynamoOptions) -> Result<(), Failure> {
     // Without doc tests: those of `konserve-tests` are the documents of the workspace.
     let cargo = Cargo::new("test --package konserve-dynamodb --package konserve-tests --all-features --locked --tests");
-    let cargo = against(cargo, options.endpoint.as_deref(), options.aws);
+    let mut cargo = against(cargo, options.endpoint.as_deref(), options.aws);
+    if options.large {
+        cargo = cargo.env("KONSERVE_TESTS_LARGE", "1");
+    }
     match &options.filter {
         None => cargo.run(),
         Some(filter) => match passed(&cargo.arg("--").arg(filter).run_and_read()?) {
