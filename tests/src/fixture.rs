@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use konserve_core::backend::{Address, Backend, Listing, Partition, Purge, Read, Space, When};
+use konserve_core::layer::{Call, Fault, Layer};
 use konserve_core::store::Options;
 use konserve_core::{Key, Store};
 use konserve_memory::Memory;
@@ -63,6 +64,19 @@ impl Fixture {
         .options(options)
         .shared_locks(false)
         .build()
+    }
+
+    /// A handle of its own with these options, whose every call of the engine a script watches.
+    pub async fn watched(
+        &self,
+        options: Options,
+        script: impl Fn(Call) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Store {
+        let layer = match self {
+            Self::Memory(memory) => Layer::new(memory.handle(), script),
+            Self::DynamoDb(engine) => Layer::new(engine.backend().await, script),
+        };
+        Store::builder(layer).options(options).build()
     }
 
     /// How many items each space has, tombstones included; spaces without any are left out.
@@ -149,6 +163,14 @@ pub fn small_items() -> Options {
     let mut options = quiet();
     options.inline_limit = Some(50_000);
     options.chunk_size = 40_000;
+    options
+}
+
+/// Options of a store that splits a value of 100,000 bytes into 25 chunks.
+pub fn many_chunks() -> Options {
+    let mut options = quiet();
+    options.inline_limit = Some(8_000);
+    options.chunk_size = 4_000;
     options
 }
 

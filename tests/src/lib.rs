@@ -7,6 +7,9 @@ pub mod cut;
 pub mod document;
 pub mod embedded;
 pub mod fixture;
+pub mod memory;
+pub mod pattern;
+pub mod random;
 pub mod versions;
 
 #[cfg(doctest)]

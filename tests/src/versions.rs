@@ -63,6 +63,31 @@ impl Version {
         found.expect("the bytes are those of one of the versions")
     }
 
+    /// The version up to a last one that these are the bytes of, large or small. Panics when they are those of none.
+    pub fn of_any_bytes(bytes: &[u8], last: u64) -> u64 {
+        let of = |number: &u64| Self::large(*number).bytes == bytes || Self::small(*number).bytes == bytes;
+        (0..=last).find(of).expect("the bytes are those of one of the versions")
+    }
+
+    /// Panics when these bytes are of several versions.
+    pub fn check_part(bytes: &[u8]) {
+        let whole = bytes.iter().all(|byte| *byte == bytes[0]);
+        assert!(whole, "{} bytes of several versions", bytes.len());
+    }
+
+    /// Panics when these are not the bytes of one version, whichever it is.
+    pub fn check_bytes(bytes: &[u8]) {
+        Self::check_part(bytes);
+        let byte = bytes.first().copied().unwrap_or_default();
+        let of = |number: &u64| Self::byte(*number) == byte;
+        let sizes = (0..3 * 251).filter(of).map(|number| Self::large(number).bytes.len());
+        assert!(
+            bytes.len() == 100 || sizes.into_iter().any(|size| size == bytes.len()),
+            "{} bytes are not all of a version",
+            bytes.len()
+        );
+    }
+
     fn byte(number: u64) -> u8 {
         (number % 251) as u8
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::IntoFuture;
 
 use futures::TryStreamExt;
+use konserve_core::store::{Body, Options};
 use konserve_core::{ErrorKind, Result, Store, Value, path};
 use konserve_dynamodb::RequestCounter;
 use konserve_tests::embedded::Embedded;
@@ -293,5 +294,51 @@ async fn ten_mebibytes_are_read_in_two_requests() -> Result<()> {
         wire.takes("exists of 10 MiB", READ, |s| s.exists("banana")).await?;
         wire.takes("get_meta of 10 MiB", READ, |s| s.get_meta("banana")).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_takes_a_request_for_two_chunks_and_several_large_values_share_theirs() -> Result<()> {
+    const SIZE: usize = 10 * 1024 * 1024;
+    let engine = Embedded::start();
+    // As a program has it: what is replaced is looked up, so that it can be taken away.
+    let wire = Wire {
+        one: Some(engine.counted(Options::default()).await),
+        engine,
+    };
+    let written = &[("UpdateItem", 1 + 27), ("GetItem", 1), ("TransactWriteItems", 1)];
+    wire.takes("bassoc of a reader", written, |s| {
+        s.bassoc("banana", Body::reader(std::io::Cursor::new(vec![42; SIZE])))
+    })
+    .await?;
+    let stream = &[("GetItem", 1), ("BatchGetItem", 14)];
+    let read = wire.takes("a stream of 10 MiB", stream, |s| async move {
+        let blob = s.bget("banana").await?.expect("it is there");
+        blob.stream()
+            .map_ok(|piece| piece.len())
+            .try_fold(0, async |all, length| Ok(all + length))
+            .await
+    });
+    assert_eq!(read.await?, SIZE);
+    let part = &[("GetItem", 1), ("BatchGetItem", 1)];
+    let read = wire.takes("a stream of a range", part, |s| async move {
+        let blob = s.bget("banana").await?.expect("it is there");
+        blob.range(5_000_000..5_000_010).stream().try_collect::<Vec<_>>().await
+    });
+    assert_eq!(read.await?.concat(), [42; 10]);
+
+    // The row of the generation, 2 chunks of one and 3 of the other; a look at what is replaced; the commit.
+    let spilled = &[("UpdateItem", 1 + 5), ("BatchGetItem", 1), ("TransactWriteItems", 1)];
+    let values = [
+        ("a", "x".repeat(700_000)),
+        ("b", "y".repeat(1_000_000)),
+        ("c", "z".into()),
+    ];
+    wire.takes("multi_assoc, two of them large", spilled, |s| s.multi_assoc(values))
+        .await?;
+    wire.takes("multi_assoc, all of them small", TRANSACTION, |s| {
+        s.multi_assoc([("c", 1), ("d", 2)])
+    })
+    .await?;
     Ok(())
 }

@@ -3,4 +3,6 @@
 mod bad_input;
 mod concurrency;
 mod damage;
+mod overtaken;
+mod retired;
 mod size;
