@@ -35,7 +35,7 @@ mod failure;
 mod faults;
 mod faulty;
 mod harness;
-mod linear;
+pub mod linear;
 mod model;
 mod polls;
 mod report;

@@ -7,7 +7,7 @@ use konserve_core::{Error, ErrorKind, Key, Revision, Store};
 use super::{Extent, call_id, crowd, filler, judged, linger};
 use crate::arena::{Arena, Random};
 use crate::failure::{Verdict, check, same};
-use crate::linear::{self, Documents, DocumentsAnswer, DocumentsCall, Only, Pending, Recorder, ValueId};
+use crate::linear::{self, DocumentsAnswer, DocumentsCall, Only, Pending, Recorder, ValueId, check_documents};
 
 /// Small and large values.
 type Value = (ValueId, String);
@@ -18,12 +18,11 @@ pub(crate) async fn documents(arena: &Arc<Arena>, stores: [Store; 2], extent: Ex
     const KEYS: usize = 3;
     let history = run(arena, stores, extent, KEYS, "document", 1).await?;
     let of = |call: &DocumentsCall| match call {
-        DocumentsCall::Get { key } => *key,
+        DocumentsCall::Get { key } | DocumentsCall::Update { key, .. } => *key,
         DocumentsCall::Assoc { keys, .. } | DocumentsCall::Dissoc { keys, .. } => keys.first().copied().unwrap_or(0),
     };
     for (key, history) in history.split(of) {
-        let verdict = Documents::new(KEYS, &history).and_then(|model| linear::check(&model, &history));
-        judged(&format!("document {key}"), verdict)?;
+        judged(&format!("document {key}"), check_documents(KEYS, &history))?;
     }
     Ok(())
 }
@@ -33,8 +32,7 @@ pub(crate) async fn documents(arena: &Arc<Arena>, stores: [Store; 2], extent: Ex
 pub(crate) async fn multi_keys(arena: &Arc<Arena>, stores: [Store; 2], extent: Extent) -> Verdict {
     const KEYS: usize = 3;
     let history = run(arena, stores, extent, KEYS, "member", KEYS).await?;
-    let verdict = Documents::new(KEYS, &history).and_then(|model| linear::check(&model, &history));
-    judged("a group of keys", verdict)
+    judged("a group of keys", check_documents(KEYS, &history))
 }
 
 type Calls = Recorder<DocumentsCall, DocumentsAnswer>;

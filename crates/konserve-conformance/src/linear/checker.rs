@@ -66,7 +66,7 @@ pub(crate) trait Model {
 
 /// Why a history does not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Finding {
+pub enum Finding {
     /// There is no order. The longest order that was found, and where it ends.
     Violation(String),
     /// The search was given up after this many configurations. Not a pass: nothing is known.

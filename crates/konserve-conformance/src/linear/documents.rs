@@ -3,59 +3,97 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use konserve_core::Revision;
+use serde::{Deserialize, Serialize};
 
-use super::checker::{Finding, Model};
+use super::checker::{Finding, Model, check};
 use super::history::{End, History};
+
+/// Whether the history of keys that were all absent in the beginning is linearizable. Every call stores a value of its own.
+///
+/// # Errors
+///
+/// Why it is not, or that this could not be decided.
+pub fn check_documents(keys: usize, history: &History<DocumentsCall, DocumentsAnswer>) -> Result<(), Finding> {
+    check(&Documents::new(keys, history)?, history)
+}
 
 /// Some keys of a store, all absent in the beginning; with one key, one register.
 ///
 /// Every call stores a value of its own, so that readers tell which call they see. A condition names only revisions that an
 /// answer of the same history told.
 #[derive(Debug)]
-pub(crate) struct Documents {
+pub(super) struct Documents {
     keys: usize,
     /// Under which revision each value was stored, as far as anybody knows.
     revisions: BTreeMap<ValueId, Revision>,
+    /// What somebody saw, under whatever revision.
+    seen: BTreeSet<ValueId>,
     /// What revisions are called: their rank.
     names: BTreeMap<Revision, usize>,
 }
 
 /// Which call stored a value. Not 0.
-pub(crate) type ValueId = u64;
+pub type ValueId = u64;
 
 /// A value that nobody saw: it makes no difference which.
 const UNSEEN: ValueId = 0;
 
 /// A call. Keys are numbered from 0.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DocumentsCall {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DocumentsCall {
     /// A strong read.
-    Get { key: usize },
+    Get {
+        /// Of which key.
+        key: usize,
+    },
     /// `assoc` or `multi_assoc`.
     Assoc {
+        /// Under which keys.
         keys: Vec<usize>,
+        /// What is stored.
         value: ValueId,
+        /// The condition.
         only: Only,
     },
+    /// `update` or `update_in`, to this value whatever was there.
+    Update {
+        /// Of which key.
+        key: usize,
+        /// What is stored.
+        value: ValueId,
+    },
     /// `dissoc` or `multi_dissoc`.
-    Dissoc { keys: Vec<usize>, only: Only },
+    Dissoc {
+        /// Which keys.
+        keys: Vec<usize>,
+        /// The condition.
+        only: Only,
+    },
 }
 
 /// Under which condition a call is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Only {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Only {
+    /// None.
     Always,
+    /// The key must be absent.
     IfAbsent,
+    /// The key must have this revision.
     IfRevision(Revision),
 }
 
 /// The answer to a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DocumentsAnswer {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DocumentsAnswer {
+    /// Of a read.
     Found(Option<(ValueId, Revision)>),
+    /// Under this revision.
     Stored(Revision),
+    /// Of an update: what was there, and the revision of what is there now.
+    Updated(Option<ValueId>, Revision),
     /// For each key whether it was there.
     Removed(Vec<bool>),
+    /// The condition does not hold.
     Conflict,
 }
 
@@ -73,11 +111,14 @@ impl Documents {
     /// # Errors
     ///
     /// A violation when a value was stored under two revisions: then something was applied twice.
-    pub(crate) fn new(keys: usize, history: &History<DocumentsCall, DocumentsAnswer>) -> Result<Self, Finding> {
+    pub(super) fn new(keys: usize, history: &History<DocumentsCall, DocumentsAnswer>) -> Result<Self, Finding> {
         let mut revisions = BTreeMap::new();
         for operation in history.operations() {
             let seen = match (&operation.call, operation.end.answer()) {
                 (DocumentsCall::Assoc { value, .. }, Some(DocumentsAnswer::Stored(revision))) => (*value, *revision),
+                (DocumentsCall::Update { value, .. }, Some(DocumentsAnswer::Updated(_, revision))) => {
+                    (*value, *revision)
+                }
                 (_, Some(DocumentsAnswer::Found(Some(found)))) => *found,
                 _ => continue,
             };
@@ -89,6 +130,16 @@ impl Documents {
                 )));
             }
         }
+        let mut seen: BTreeSet<ValueId> = revisions.keys().copied().collect();
+        seen.extend(
+            history
+                .operations()
+                .iter()
+                .filter_map(|operation| match operation.end.answer() {
+                    Some(DocumentsAnswer::Updated(old, _)) => *old,
+                    _ => None,
+                }),
+        );
         let mut all: BTreeSet<Revision> = revisions.values().copied().collect();
         for operation in history
             .operations()
@@ -112,6 +163,7 @@ impl Documents {
         Ok(Self {
             keys,
             revisions,
+            seen,
             names: all.into_iter().zip(1..).collect(),
         })
     }
@@ -129,6 +181,23 @@ impl Documents {
                 .value
                 .is_some_and(|value| self.revisions.get(&value) == Some(&revision)),
         }
+    }
+
+    /// The state with a value at these keys. Revisions only grow.
+    fn store(&self, state: &[Slot], keys: &[usize], value: ValueId) -> Option<Vec<Slot>> {
+        let revision = self.revisions.get(&value).copied();
+        let mut next = state.to_vec();
+        for key in keys {
+            let highest = state[*key].highest;
+            if revision.is_some() && revision <= highest {
+                return None;
+            }
+            next[*key] = Slot {
+                value: Some(value),
+                highest: revision.or(highest),
+            };
+        }
+        Some(next)
     }
 
     fn tell_only(&self, only: Only) -> String {
@@ -155,6 +224,15 @@ impl Model for Documents {
 
     fn step(&self, state: &Vec<Slot>, call: &DocumentsCall, answer: Option<&DocumentsAnswer>) -> Option<Vec<Slot>> {
         let (keys, only) = match call {
+            DocumentsCall::Update { key, value } => {
+                let slot = state[*key];
+                let right = match answer {
+                    None => true,
+                    Some(DocumentsAnswer::Updated(old, _)) => *old == slot.value,
+                    Some(_) => false,
+                };
+                return right.then(|| self.store(state, &[*key], *value)).flatten();
+            }
             DocumentsCall::Get { key } => {
                 let right = match answer {
                     None => true,
@@ -175,17 +253,7 @@ impl Model for Documents {
         let mut next = state.clone();
         match (call, answer) {
             (DocumentsCall::Assoc { value, .. }, None | Some(DocumentsAnswer::Stored(_))) => {
-                let revision = self.revisions.get(value).copied();
-                for key in keys {
-                    let highest = state[*key].highest;
-                    if revision.is_some() && revision <= highest {
-                        return None;
-                    }
-                    next[*key] = Slot {
-                        value: Some(*value),
-                        highest: revision.or(highest),
-                    };
-                }
+                return self.store(state, keys, *value);
             }
             (DocumentsCall::Dissoc { .. }, answer) => {
                 if let Some(answer) = answer {
@@ -210,6 +278,9 @@ impl Model for Documents {
             (DocumentsCall::Assoc { keys, .. }, DocumentsAnswer::Stored(revision)) => {
                 keys.iter().any(|key| state[*key].highest >= Some(*revision))
             }
+            (DocumentsCall::Update { key, .. }, DocumentsAnswer::Updated(_, revision)) => {
+                state[*key].highest >= Some(*revision)
+            }
             _ => false,
         }
     }
@@ -218,13 +289,15 @@ impl Model for Documents {
     fn reduce(&self, open: &DocumentsCall) -> Option<DocumentsCall> {
         match open {
             DocumentsCall::Get { .. } => None,
-            DocumentsCall::Assoc { keys, value, only } if !self.revisions.contains_key(value) => {
-                Some(DocumentsCall::Assoc {
-                    keys: keys.clone(),
-                    value: UNSEEN,
-                    only: *only,
-                })
-            }
+            DocumentsCall::Assoc { keys, value, only } if !self.seen.contains(value) => Some(DocumentsCall::Assoc {
+                keys: keys.clone(),
+                value: UNSEEN,
+                only: *only,
+            }),
+            DocumentsCall::Update { key, value } if !self.seen.contains(value) => Some(DocumentsCall::Update {
+                key: *key,
+                value: UNSEEN,
+            }),
             other => Some(other.clone()),
         }
     }
@@ -235,6 +308,7 @@ impl Model for Documents {
             DocumentsCall::Assoc { keys, value, only } => {
                 format!("assoc value {value} at {keys:?}{}", self.tell_only(*only))
             }
+            DocumentsCall::Update { key, value } => format!("update {key} to value {value}"),
             DocumentsCall::Dissoc { keys, only } => format!("dissoc {keys:?}{}", self.tell_only(*only)),
         };
         let answer = match answer {
@@ -244,6 +318,10 @@ impl Model for Documents {
                 format!("value {value}, {}", self.name(*revision))
             }
             Some(DocumentsAnswer::Stored(revision)) => format!("stored as {}", self.name(*revision)),
+            Some(DocumentsAnswer::Updated(old, revision)) => {
+                let old = old.map_or("absent".to_owned(), |old| format!("value {old}"));
+                format!("stored as {}, it was {old}", self.name(*revision))
+            }
             Some(DocumentsAnswer::Removed(existed)) => format!("removed, existed: {existed:?}"),
             Some(DocumentsAnswer::Conflict) => "conflict".to_owned(),
         };

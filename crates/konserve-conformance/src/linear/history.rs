@@ -5,30 +5,42 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use konserve_core::{Error, Outcome};
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Verdict};
 
 /// Records what tasks on any number of threads do. Clones record the same history.
 ///
 /// Real time is one counter that every call and every answer advances: what was answered at a lower count than another was
-/// called at was over before that one began.
-pub(crate) struct Recorder<C, A>(Arc<Shared<C, A>>);
+/// called at was over before that one began. Histories of several processes need a clock that they share instead
+/// ([`Recorder::timed`]).
+pub struct Recorder<C, A>(Arc<Shared<C, A>>);
 
 struct Shared<C, A> {
-    clock: AtomicU64,
+    clock: Box<dyn Fn() -> u64 + Send + Sync>,
     operations: Mutex<Vec<Operation<C, A>>>,
 }
 
 impl<C, A> Recorder<C, A> {
-    pub(crate) fn new() -> Self {
+    /// Nothing is recorded as yet.
+    #[must_use]
+    #[allow(clippy::new_without_default)] // it records something from now on: not a value to begin with
+    pub fn new() -> Self {
+        let counter = AtomicU64::new(0);
+        Self::timed(move || counter.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// Takes times from this clock, which must never run backwards.
+    #[must_use]
+    pub fn timed(clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(Shared {
-            clock: AtomicU64::new(0),
+            clock: Box::new(clock),
             operations: Mutex::new(Vec::new()),
         }))
     }
 
     /// Notes that a task makes a call. To be followed by the call at once, and by a word about its end.
-    pub(crate) fn invoke(&self, task: usize, call: C) -> Pending<C, A> {
+    pub fn invoke(&self, task: usize, call: C) -> Pending<C, A> {
         let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
         operations.push(Operation {
             task,
@@ -43,7 +55,8 @@ impl<C, A> Recorder<C, A> {
     }
 
     /// What has been recorded. Operations that have not ended are open, and stay so here.
-    pub(crate) fn history(&self) -> History<C, A>
+    #[must_use]
+    pub fn history(&self) -> History<C, A>
     where
         C: Clone,
         A: Clone,
@@ -53,7 +66,7 @@ impl<C, A> Recorder<C, A> {
     }
 
     fn now(&self) -> u64 {
-        self.0.clock.fetch_add(1, Ordering::SeqCst)
+        (self.0.clock)()
     }
 }
 
@@ -65,25 +78,25 @@ impl<C, A> Clone for Recorder<C, A> {
 
 /// A call without an answer as yet. Dropped without a word, as when its task is cancelled, it stays open.
 #[must_use = "dropping it says that nobody knows what came of the call"]
-pub(crate) struct Pending<C, A> {
+pub struct Pending<C, A> {
     recorder: Recorder<C, A>,
     index: usize,
 }
 
 impl<C, A> Pending<C, A> {
     /// It happened, and this is the answer.
-    pub(crate) fn returned(self, answer: A) {
+    pub fn returned(self, answer: A) {
         let at = self.recorder.now();
         self.end(End::Returned { at, answer });
     }
 
     /// It certainly did not happen and will not.
-    pub(crate) fn failed(self) {
+    pub fn failed(self) {
         self.end(End::Failed);
     }
 
     /// It may have happened, may happen later, or never.
-    pub(crate) fn unknown(self) {
+    pub fn unknown(self) {
         drop(self);
     }
 
@@ -151,21 +164,28 @@ impl<C, A> Pending<C, A> {
 }
 
 /// A call and what came of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Operation<C, A> {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation<C, A> {
     /// Who made it, for people.
-    pub(crate) task: usize,
-    pub(crate) call: C,
+    pub task: usize,
+    /// What was asked for.
+    pub call: C,
     /// When it was made.
-    pub(crate) invoked: u64,
-    pub(crate) end: End<A>,
+    pub invoked: u64,
+    /// What came of it.
+    pub end: End<A>,
 }
 
 /// What came of a call.
-#[derive(Debug, Clone)]
-pub(crate) enum End<A> {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End<A> {
     /// It happened, between the call and `at`.
-    Returned { at: u64, answer: A },
+    Returned {
+        /// When it was answered.
+        at: u64,
+        /// The answer.
+        answer: A,
+    },
     /// It did not happen.
     Failed,
     /// It may have happened, at any time from the call on, or not.
@@ -183,15 +203,19 @@ impl<A> End<A> {
 
 /// Operations in the order in which they were called.
 #[derive(Debug, Clone)]
-pub(crate) struct History<C, A>(Vec<Operation<C, A>>);
+pub struct History<C, A>(Vec<Operation<C, A>>);
 
 impl<C, A> History<C, A> {
-    pub(crate) fn new(mut operations: Vec<Operation<C, A>>) -> Self {
+    /// Of operations in any order.
+    #[must_use]
+    pub fn new(mut operations: Vec<Operation<C, A>>) -> Self {
         operations.sort_by_key(|operation| operation.invoked);
         Self(operations)
     }
 
-    pub(crate) fn operations(&self) -> &[Operation<C, A>] {
+    /// The operations, in that order.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation<C, A>] {
         &self.0
     }
 
@@ -202,7 +226,7 @@ impl<C, A> History<C, A> {
     }
 
     /// The histories of independent objects, each of which is linearizable if and only if the whole is.
-    pub(crate) fn split<K: Ord>(self, object: impl Fn(&C) -> K) -> BTreeMap<K, Self> {
+    pub fn split<K: Ord>(self, object: impl Fn(&C) -> K) -> BTreeMap<K, Self> {
         let mut parts = BTreeMap::new();
         for operation in self.0 {
             let part = parts.entry(object(&operation.call)).or_insert_with(|| Self(Vec::new()));

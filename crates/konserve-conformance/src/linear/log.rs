@@ -2,29 +2,39 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::checker::{Finding, Model, check};
 use super::history::{End, History, Operation};
 
 /// A call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum LogCall {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogCall {
     /// Of these entries together, at least one. No entry is appended twice.
     Append(Vec<u64>),
     /// Of all entries, or of the last so many.
-    Read { last: Option<u64> },
+    Read {
+        /// How many.
+        last: Option<u64>,
+    },
 }
 
 /// The answer to a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum LogAnswer {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogAnswer {
     /// The position of the first entry.
     Appended(u64),
+    /// What was read, in order.
     Entries(Vec<u64>),
 }
 
 /// Whether the history of a log that was empty in the beginning is linearizable. To be told of lost entries, the history
 /// ends with a reading of all of it.
-pub(crate) fn check_log(history: &History<LogCall, LogAnswer>) -> Result<(), Finding> {
+///
+/// # Errors
+///
+/// Why it is not, or that this could not be decided.
+pub fn check_log(history: &History<LogCall, LogAnswer>) -> Result<(), Finding> {
     let lengths = lengths(history).map_err(Finding::Violation)?;
     check(&Log, &lengths)
 }

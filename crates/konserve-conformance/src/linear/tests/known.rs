@@ -3,6 +3,7 @@
 use konserve_core::Rev;
 use konserve_core::backend::When;
 
+use super::super::documents::Documents;
 use super::super::history::{End, Operation};
 use super::super::*;
 

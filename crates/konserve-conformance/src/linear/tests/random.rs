@@ -1,6 +1,7 @@
 //! Random histories: the verdict is that of a naive search, and comes soon.
 
 use super::super::checker::{Model, WORK, check_within};
+use super::super::documents::Documents;
 use super::super::history::{End, Operation};
 use super::super::*;
 use super::worlds::{CounterWorld, Course, DocumentsWorld, ItemsWorld, LogWorld, World, history};

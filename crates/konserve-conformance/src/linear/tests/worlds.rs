@@ -278,13 +278,16 @@ impl World for DocumentsWorld {
             }
             _ => Only::Always,
         };
-        match random.below(4) {
+        match random.below(5) {
             0 => DocumentsCall::Get { key },
             1 => DocumentsCall::Dissoc { keys, only },
-            _ => {
+            kind => {
                 self.last += 1;
                 let value = self.last;
-                DocumentsCall::Assoc { keys, value, only }
+                match kind {
+                    2 => DocumentsCall::Update { key, value },
+                    _ => DocumentsCall::Assoc { keys, value, only },
+                }
             }
         }
     }
@@ -303,6 +306,12 @@ impl World for DocumentsWorld {
                 keys.iter().for_each(|key| self.slots[*key] = Some((*value, revision)));
                 DocumentsAnswer::Stored(revision)
             }
+            DocumentsCall::Update { key, value } => {
+                self.last += 1;
+                let revision = rev(self.last);
+                let old = self.slots[*key].replace((*value, revision));
+                DocumentsAnswer::Updated(old.map(|old| old.0), revision)
+            }
             DocumentsCall::Dissoc { keys, .. } => {
                 let existed = keys.iter().map(|key| self.slots[*key].take().is_some());
                 DocumentsAnswer::Removed(existed.collect())
@@ -312,9 +321,9 @@ impl World for DocumentsWorld {
 
     fn told(&mut self, answer: &DocumentsAnswer) {
         match answer {
-            DocumentsAnswer::Stored(revision) | DocumentsAnswer::Found(Some((_, revision))) => {
-                self.known.push(*revision)
-            }
+            DocumentsAnswer::Stored(revision)
+            | DocumentsAnswer::Updated(_, revision)
+            | DocumentsAnswer::Found(Some((_, revision))) => self.known.push(*revision),
             _ => {}
         }
     }
@@ -323,6 +332,11 @@ impl World for DocumentsWorld {
         match answer {
             DocumentsAnswer::Found(_) => DocumentsAnswer::Found(self.slots[random.below(self.slots.len())]),
             DocumentsAnswer::Stored(_) => DocumentsAnswer::Conflict,
+            // What is there now was not there before.
+            DocumentsAnswer::Updated(_, revision) => {
+                let now = self.slots.iter().flatten().find(|slot| slot.1 == revision);
+                DocumentsAnswer::Updated(now.map(|slot| slot.0), revision)
+            }
             DocumentsAnswer::Removed(mut existed) => {
                 let key = random.below(existed.len());
                 existed[key] = !existed[key];
