@@ -1,5 +1,7 @@
 //! Scenarios that cross crates, processes and crashes, under `tests/`; benchmarks, under `benches/`.
 //!
+//! What tests of several packages share is here as well: the [`transport`] that disturbs requests to DynamoDB.
+//!
 //! The code in the README and in the description of the architecture is compiled and run as doc tests of this package;
 //! their other blocks are checked by the test `documents`.
 
@@ -10,6 +12,7 @@ pub mod fixture;
 pub mod memory;
 pub mod pattern;
 pub mod random;
+pub mod transport;
 pub mod versions;
 
 #[cfg(doctest)]

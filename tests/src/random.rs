@@ -1,6 +1,9 @@
-//! What is random in a test, by a seed that is printed.
+//! What is random in a test, by a seed that is printed: for tests, and for the stores in them.
 
-use konserve_core::Environment;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use konserve_core::{Entropy, Environment};
 
 /// The seed of an earlier run, to repeat what was random in it.
 const SEED: &str = "KONSERVE_TESTS_SEED";
@@ -40,5 +43,36 @@ impl Random {
     /// A number below a limit above 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.number() % limit
+    }
+
+    /// The same for what is counted.
+    pub fn index(&mut self, limit: usize) -> usize {
+        self.below(limit as u64) as usize
+    }
+
+    /// A time of at most this length, to the microsecond.
+    pub fn duration(&mut self, most: Duration) -> Duration {
+        Duration::from_micros(self.below(most.as_micros() as u64 + 1))
+    }
+}
+
+/// The entropy of a store whose revisions and pauses follow from a seed.
+#[derive(Debug, Clone)]
+pub struct Seeded(Arc<Mutex<Random>>);
+
+impl Seeded {
+    /// The entropy of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(Random::new(seed))))
+    }
+}
+
+impl Entropy for Seeded {
+    fn fill(&self, buffer: &mut [u8]) {
+        let mut random = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for bytes in buffer.chunks_mut(8) {
+            let number = random.number().to_le_bytes();
+            bytes.copy_from_slice(&number[..bytes.len()]);
+        }
     }
 }

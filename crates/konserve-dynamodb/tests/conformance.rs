@@ -6,9 +6,6 @@
 
 #[path = "dynamo/engine.rs"]
 mod engine;
-#[path = "dynamo/transport.rs"]
-#[allow(dead_code)] // the figures are for the tests of the engine
-mod transport;
 
 use std::env;
 use std::num::NonZeroU32;
@@ -21,10 +18,10 @@ use konserve_conformance::{FaultControl, Harness, ManualClock, Missing, Namespac
 use konserve_core::backend::{Backend, Capabilities, Durability, Reach, TransactionLimits};
 use konserve_core::{Environment, Instant, Result};
 use konserve_dynamodb::{DynamoConfig, DynamoDb};
+use konserve_tests::transport::TransportFaults;
 use tokio::runtime::Runtime;
 
 use crate::engine::Engine;
-use crate::transport::TransportFaults;
 
 /// Of the same length for every trial, so that the capabilities are.
 const LONGEST_NAMESPACE: usize = "trial-000000".len();

@@ -9,9 +9,9 @@ use konserve_conformance::{Fault, FaultControl};
 use konserve_core::backend::{Address, Backend, Committed, Listing, Purge, Read, RowQuery, Space, When, Written};
 use konserve_core::{ErrorKind, Outcome, Result};
 use konserve_dynamodb::{DynamoConfig, DynamoDb};
+use konserve_tests::transport::{Tally, TransportFaults};
 
 use crate::support::{Engine, at, check_kind, document, item, put, rev};
-use crate::transport::{Tally, TransportFaults};
 
 /// More than one `BatchWriteItem` takes.
 const ROWS: u64 = 40;

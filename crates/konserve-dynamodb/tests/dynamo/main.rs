@@ -10,4 +10,3 @@ mod limits;
 mod outcomes;
 mod requests;
 mod support;
-mod transport;
