@@ -12,6 +12,7 @@ pub mod fixture;
 pub mod memory;
 pub mod pattern;
 pub mod random;
+pub mod recorded;
 pub mod transport;
 pub mod versions;
 

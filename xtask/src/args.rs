@@ -32,9 +32,10 @@ const TEST_DYNAMO_HELP: &str = "\
 The tests of konserve-dynamodb, the conformance suite included, and the scenarios that cross crates. Without options they
 start an embedded engine by themselves.
 
-Usage: cargo xtask test-dynamo [--endpoint URL | --aws] [--large] [filter]
+Usage: cargo xtask test-dynamo [--endpoint URL | --aws] [--large] [--seeds N] [filter]
 
 Options:
+  --seeds N        Only the runs of writers whose requests fail by a seed, for the seeds 0 to N - 1, optimised
   --endpoint URL   Against this DynamoDB endpoint, with credentials from the default chain
   --aws            Against Amazon's own, with region and credentials from the default chain. This costs money: little
   --large          The stream whose memory is measured has 1 GiB, not 64 MiB; on the embedded engine. Takes minutes
@@ -95,6 +96,8 @@ pub(crate) struct DynamoOptions {
     pub(crate) endpoint: Option<String>,
     pub(crate) aws: bool,
     pub(crate) large: bool,
+    /// For how many seeds writers are checked, and nothing else.
+    pub(crate) seeds: Option<u64>,
     pub(crate) filter: Option<String>,
 }
 
@@ -197,6 +200,7 @@ fn parse_all(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             (Task::TestDynamo(options), Long("endpoint")) => options.endpoint = Some(parser.value()?.string()?),
             (Task::TestDynamo(options), Long("aws")) => options.aws = true,
             (Task::TestDynamo(options), Long("large")) => options.large = true,
+            (Task::TestDynamo(options), Long("seeds")) => options.seeds = Some(parser.value()?.parse()?),
             (Task::TestDynamo(DynamoOptions { filter, .. }) | Task::Bench { filter }, Value(given))
                 if filter.is_none() =>
             {
@@ -237,7 +241,13 @@ fn thorough(parser: &mut lexopt::Parser) -> Result<u64, lexopt::Error> {
 
 fn consistent(task: &Task) -> Result<(), &'static str> {
     let (endpoint, aws) = match task {
-        Task::TestDynamo(options) => (&options.endpoint, options.aws),
+        Task::TestDynamo(options) => {
+            let elsewhere = options.endpoint.is_some() || options.aws;
+            if options.seeds.is_some() && (elsewhere || options.filter.is_some()) {
+                return Err("--seeds is for the embedded engine, and for itself");
+            }
+            (&options.endpoint, options.aws)
+        }
         Task::Conformance(options) => {
             let elsewhere = options.endpoint.is_some() || options.aws;
             if elsewhere && options.engine != Some(Engine::DynamoDb) {
@@ -289,6 +299,13 @@ mod tests {
             Ok(Task::TestDynamo(DynamoOptions {
                 large: true,
                 filter: Some("stream".into()),
+                ..Default::default()
+            })),
+        );
+        check(
+            "test-dynamo --seeds 200",
+            Ok(Task::TestDynamo(DynamoOptions {
+                seeds: Some(200),
                 ..Default::default()
             })),
         );
@@ -388,6 +405,10 @@ mod tests {
         check(
             "test-dynamo --aws --endpoint http://x",
             Err("--aws and --endpoint exclude each other"),
+        );
+        check(
+            "test-dynamo --seeds 200 --aws",
+            Err("--seeds is for the embedded engine, and for itself"),
         );
         check("bench a b", Err("unexpected argument \"b\""));
     }

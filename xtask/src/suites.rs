@@ -33,6 +33,15 @@ pub(crate) fn everything() -> Result<(), Failure> {
 
 /// `cargo xtask test-dynamo`
 pub(crate) fn dynamo(options: &DynamoOptions) -> Result<(), Failure> {
+    if let Some(seeds) = options.seeds {
+        // The AWS SDK takes most of the time, and several times more of it without optimisation.
+        let cargo =
+            Cargo::new("test --release --package konserve-tests --all-features --locked --test linearizability");
+        return cargo
+            .env("KONSERVE_SEEDS", seeds.to_string())
+            .args("-- --nocapture seeds::")
+            .run();
+    }
     // Without doc tests: those of `konserve-tests` are the documents of the workspace.
     let cargo = Cargo::new("test --package konserve-dynamodb --package konserve-tests --all-features --locked --tests");
     let mut cargo = against(cargo, options.endpoint.as_deref(), options.aws);
