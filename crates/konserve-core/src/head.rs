@@ -52,6 +52,9 @@ pub struct Meta {
     pub size: u64,
     /// The fields that the writer gave with `.meta(..)`.
     pub user: Map,
+    /// From when on the key is absent, if it was written with [`.ttl(..)`](crate::store::Assoc::ttl); to the millisecond. Logs
+    /// never expire.
+    pub expires: Option<Instant>,
 }
 
 /// The random name of the chunks of one large write.
@@ -129,7 +132,7 @@ impl Head {
     /// # Errors
     ///
     /// `corrupt` for the head of a row of a log, which is misplaced where a key is looked for.
-    pub(crate) fn into_meta(self, revision: Revision) -> Result<Meta> {
+    pub(crate) fn into_meta(self, revision: Revision, expires: Option<Instant>) -> Result<Meta> {
         let (key, kind, user) = match self.kind {
             HeadKind::Document { key, user } => (key, Kind::Document, user),
             HeadKind::Binary { key, user } => (key, Kind::Binary, user),
@@ -148,6 +151,7 @@ impl Head {
             revision: if kind == Kind::Log { outward(revision) } else { revision },
             size: self.size,
             user,
+            expires,
         })
     }
 

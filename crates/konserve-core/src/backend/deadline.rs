@@ -18,7 +18,11 @@ pub fn deadline() -> Option<Instant> {
     DEADLINE.try_with(|deadline| *deadline).ok()
 }
 
-/// Runs the future of a request whose caller waits until then.
-pub(crate) async fn until<F: Future>(deadline: Instant, request: F) -> F::Output {
-    DEADLINE.scope(deadline, request).await
+/// Runs a future of whose end somebody waits until then, or until the [`deadline`] that there is already, if that is sooner. It is
+/// told, and not cut off.
+///
+/// Stores call it for each request with a time-out. For engines, around requests that no store makes (connecting), and for tests.
+pub async fn until<F: Future>(deadline: Instant, request: F) -> F::Output {
+    let sooner = self::deadline().map_or(deadline, |before| before.min(deadline));
+    DEADLINE.scope(sooner, request).await
 }

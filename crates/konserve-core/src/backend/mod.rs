@@ -21,8 +21,7 @@ use futures::stream::BoxStream;
 pub use self::address::{Address, Partition, Space};
 pub use self::capabilities::{Capabilities, Durability, Reach, TransactionLimits};
 pub use self::condition::When;
-pub use self::deadline::deadline;
-pub(crate) use self::deadline::until;
+pub use self::deadline::{deadline, until};
 pub use self::item::{Item, Occupant};
 pub use self::requests::{Committed, Listing, Mutation, Order, Previous, Purge, Read, Refusal, RowQuery, Written};
 

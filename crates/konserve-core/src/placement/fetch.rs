@@ -10,7 +10,7 @@ use crate::backend::{Address, Item, Read};
 use crate::head::{Head, HeadKind, Manifest};
 use crate::record::{Checksum, Content};
 use crate::store::Operation;
-use crate::{Error, ErrorKind, Result, Revision};
+use crate::{Error, ErrorKind, Instant, Result, Revision};
 
 /// How many bytes of a whole value are asked for in one request: a little less than one answer of DynamoDB holds.
 const ANSWER: u64 = 15 << 20;
@@ -30,6 +30,7 @@ pub(crate) struct Fetched {
     pub(crate) rev: Revision,
     /// The meta part of its item, which [`Head::decode`] reads.
     pub(crate) meta: Bytes,
+    pub(crate) expires: Option<Instant>,
     pub(crate) content: Content,
     pub(crate) plain: Bytes,
 }
@@ -72,6 +73,7 @@ pub(crate) async fn fetch(operation: &Operation, at: &Address, item: Item, stron
                 return Ok(Some(Fetched {
                     rev: item.rev,
                     meta: item.meta,
+                    expires: item.expires,
                     content,
                     plain,
                 }));
@@ -91,6 +93,7 @@ pub(crate) async fn fetch(operation: &Operation, at: &Address, item: Item, stron
         if let Some(plain) = plain {
             return Ok(Some(Fetched {
                 rev: item.rev,
+                expires: item.expires,
                 content: manifest.content,
                 meta: item.meta,
                 plain,

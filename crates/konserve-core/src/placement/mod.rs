@@ -11,6 +11,7 @@
 //! (see [`generation`]). Nothing here knows of documents or logs: a head is bytes, a record is bytes.
 
 mod chunks;
+mod expiry;
 mod fetch;
 pub(crate) mod generation;
 mod pending;
@@ -19,13 +20,14 @@ use bytes::Bytes;
 use futures::Stream;
 
 pub(crate) use self::chunks::Chunks;
+pub(crate) use self::expiry::Expiry;
 pub(crate) use self::fetch::{Fetched, assemble, fetch, fetch_chunks, windows};
 pub(crate) use self::pending::{PendingGeneration, given_up};
 use crate::backend::{Address, Committed, Item, Mutation, Previous, When, Written};
 use crate::head::{Head, HeadKind, Manifest, Placement};
 use crate::record::Content;
 use crate::store::Operation;
-use crate::{Error, ErrorKind, Result, Revision};
+use crate::{Error, ErrorKind, Instant, Result, Revision};
 
 /// A record that is ready to be stored: everything but its head has been written, and its head names no revision, so that it
 /// can be tried under one revision after the other.
@@ -34,6 +36,7 @@ pub(crate) struct Placed {
     pub(crate) meta: Bytes,
     pub(crate) body: Option<Bytes>,
     pub(crate) pinned: bool,
+    pub(crate) expiry: Expiry,
     /// The generation of its chunks, if it has chunks.
     pub(crate) generation: Option<PendingGeneration>,
 }
@@ -51,8 +54,15 @@ impl Placed {
             meta: head.encode(&operation.store.envelope)?,
             body: None,
             pinned,
+            expiry: Expiry::Never,
             generation: None,
         })
+    }
+
+    /// The same, with an end.
+    pub(crate) fn expiring(mut self, expiry: Expiry) -> Self {
+        self.expiry = expiry;
+        self
     }
 
     /// The bytes of its item.
@@ -62,11 +72,16 @@ impl Placed {
 
     /// Its item under a revision.
     pub(crate) fn item(&self, operation: &Operation, rev: Revision) -> Item {
+        self.item_of(operation.store.now(), rev)
+    }
+
+    /// Its item under a revision, written at this moment.
+    pub(crate) fn item_of(&self, now: Instant, rev: Revision) -> Item {
         Item {
             rev,
             pinned: self.pinned,
-            expires: None,
-            created: operation.store.now(),
+            expires: self.expiry.at(now),
+            created: now,
             meta: self.meta.clone(),
             body: self.body.clone(),
         }
@@ -122,6 +137,7 @@ pub(crate) fn chunked(operation: &Operation, kind: HeadKind, manifest: Manifest,
         meta,
         body: None,
         pinned: false,
+        expiry: Expiry::Never,
         generation: None,
     })
 }
@@ -149,6 +165,7 @@ pub(crate) fn inline(operation: &Operation, kind: HeadKind, content: Content, pl
         meta,
         body: Some(body),
         pinned: false,
+        expiry: Expiry::Never,
         generation: None,
     }))
 }

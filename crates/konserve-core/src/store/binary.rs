@@ -9,17 +9,19 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use serde::Serialize;
 use tokio::io::AsyncRead;
 
-use super::request::{Common, impl_conditions, impl_consistent, impl_request};
+use super::request::{Common, impl_conditions, impl_consistent, impl_request, impl_ttl};
 use super::write::{Condition, is_a_log, put};
 use super::{Blob, Operation, Store, document};
 use crate::head::{Head, HeadKind};
-use crate::placement;
+use crate::placement::{self, Expiry};
 use crate::record::Content;
 use crate::value::Map;
 use crate::{Error, ErrorKind, Key, Result, Revision};
 
 impl Store {
     /// Stores bytes at a key, of any size and from any source, whatever is there, a log excepted.
+    ///
+    /// Without [`ttl`](Bassoc::ttl) the binary stays for good, whatever it replaces.
     ///
     /// Small ones are one conditional write. Larger ones are cut into chunks and become visible all at once at the end: a
     /// reader sees the old value or the new one. Of a file, a reader or a stream,
@@ -28,7 +30,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `wrong_kind` over a log; `invalid_input` when the source fails, with its error as the source; `unsupported` above the
+    /// `wrong_kind` over a log; `invalid_input` when the source fails, with its error as the source, and for a time to live of
+    /// zero or above a hundred years; `unsupported` above the
     /// item limit of an engine without transactions. Nothing is changed then.
     pub fn bassoc(&self, key: impl Into<Key>, body: impl Into<Body>) -> Bassoc {
         Bassoc {
@@ -37,6 +40,7 @@ impl Store {
             body: body.into(),
             condition: Condition::None,
             user: Ok(Map::new()),
+            expiry: Ok(Expiry::Never),
         }
     }
 
@@ -180,6 +184,7 @@ pub struct Bassoc {
     body: Body,
     condition: Condition,
     user: Result<Map>,
+    expiry: Result<Expiry>,
 }
 
 impl Bassoc {
@@ -196,6 +201,7 @@ impl Bassoc {
             body,
             condition,
             user,
+            expiry,
         } = self;
         Operation::run(
             common.store.inner,
@@ -207,6 +213,7 @@ impl Bassoc {
                     key: key.clone(),
                     user: user?,
                 };
+                let expiry = expiry?;
                 let placed = match body.0 {
                     Origin::Bytes(bytes) => placement::place(&operation, kind, Content::Raw, bytes).await?,
                     Origin::Stream(pieces) => place_pieces(&operation, kind, pieces).await?,
@@ -221,7 +228,8 @@ impl Bassoc {
                         place_pieces(&operation, kind, pieces).await?
                     }
                 };
-                put(&operation, &operation.store.address(&key), placed, condition).await
+                let at = operation.store.address(&key);
+                put(&operation, &at, placed.expiring(expiry), condition).await
             },
         )
         .await
@@ -229,6 +237,7 @@ impl Bassoc {
 }
 
 impl_conditions!(Bassoc);
+impl_ttl!(Bassoc);
 impl_request!([] Bassoc => Result<Revision>);
 
 async fn place_pieces(

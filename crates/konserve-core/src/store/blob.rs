@@ -23,7 +23,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// A binary, or a range of it, as it was when it was opened.
 ///
-/// It stays readable for [`read_grace_ms`](super::Options::read_grace_ms) after it was replaced or removed; later reads of a
+/// It stays readable for [`read_grace_ms`](super::Options::read_grace_ms) after it was replaced, removed or expired; later reads of a
 /// large one end with an error of kind `contended`, never with other bytes.
 #[derive(Debug, Clone)]
 pub struct Blob {
@@ -61,7 +61,7 @@ impl Blob {
             operation,
             at,
             strong,
-            meta: head.into_meta(item.rev)?,
+            meta: head.into_meta(item.rev, item.expires)?,
             source,
             size,
             start: 0,

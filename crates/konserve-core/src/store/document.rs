@@ -33,7 +33,7 @@ pub(crate) fn decode<T: DeserializeOwned>(fetched: &Fetched) -> Result<T> {
 
 /// What is known of a record that was read.
 pub(crate) fn meta_of(inner: &Inner, fetched: &Fetched) -> Result<Meta> {
-    Head::decode(&inner.envelope, &fetched.meta)?.into_meta(fetched.rev)
+    Head::decode(&inner.envelope, &fetched.meta)?.into_meta(fetched.rev, fetched.expires)
 }
 
 /// The fields that users give with `.meta(..)`: whatever serializes as a map.

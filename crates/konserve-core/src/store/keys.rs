@@ -117,7 +117,7 @@ impl Keys {
                 let meta = match occupant {
                     Occupant::Tombstone(_) => Ok(None),
                     Occupant::Item(item) => Head::decode(&store.envelope, &item.meta)
-                        .and_then(|head| head.into_meta(item.rev))
+                        .and_then(|head| head.into_meta(item.rev, item.expires))
                         .map(|meta| filter.admits(&meta).then_some((at.partition.clone(), meta)))
                         .map_err(|error| error.with_key(&at.partition)),
                 };

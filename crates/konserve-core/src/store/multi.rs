@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::write::{check_kind, generation_of};
 use super::{Backoff, MULTI_LIMIT, Operation, Store, document};
 use crate::backend::{Address, Committed, Mutation, Occupant, Read, Refusal, TransactionLimits, When};
 use crate::head::{GenerationId, HeadKind};
-use crate::placement::{self, Fit, PendingGeneration, Placed, generation};
+use crate::placement::{self, Expiry, Fit, PendingGeneration, Placed, generation};
 use crate::record::Content;
 use crate::value::Map;
 use crate::{Error, ErrorKind, Key, Result, Revision};
@@ -43,13 +44,16 @@ impl Store {
     /// One transaction. Values that do not fit into it are written as chunks before, several at a time, and still become visible
     /// with the rest; that takes a request for each chunk, one for their generation, and one that looks up what is replaced.
     ///
+    /// What is given no [`ttl`](MultiAssoc::ttl) stays for good.
+    ///
     /// Large values that are replaced are removed in the background only if some of the new ones are large as well; otherwise
     /// their chunks are left to [`collect`](Self::collect).
     ///
     /// # Errors
     ///
     /// `too_many_items` above 100 keys, or above 99 when some of the values have to be written as chunks, naming the limit that
-    /// applies; `invalid_input` for a key that is given twice; `wrong_kind` over a log; `unsupported` on engines without
+    /// applies; `invalid_input` for a key that is given twice, and for a time to live of zero or above a hundred
+    /// years; `wrong_kind` over a log; `unsupported` on engines without
     /// transactions. Nothing is written then.
     pub fn multi_assoc(&self, pairs: impl IntoIterator<Item = (impl Into<Key>, impl Serialize)>) -> MultiAssoc {
         let codec = self.inner.options.codec;
@@ -62,6 +66,8 @@ impl Store {
             pairs,
             user: Ok(Map::new()),
             user_of: Vec::new(),
+            expiry: Ok(Expiry::Never),
+            expiry_of: Vec::new(),
         }
     }
 
@@ -156,6 +162,8 @@ pub struct MultiAssoc {
     pairs: Vec<(Key, Result<Bytes>)>,
     user: Result<Map>,
     user_of: Vec<(Key, Result<Map>)>,
+    expiry: Result<Expiry>,
+    expiry_of: Vec<(Key, Result<Expiry>)>,
 }
 
 impl MultiAssoc {
@@ -171,12 +179,27 @@ impl MultiAssoc {
         self
     }
 
+    /// Lets each document that has no time of its own be absent from this long after it is written on, all at the same moment;
+    /// otherwise as [`Assoc::ttl`](super::Assoc::ttl).
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.expiry = Expiry::after(ttl);
+        self
+    }
+
+    /// Lets one of the documents be absent from this long after it is written on.
+    pub fn ttl_for(mut self, key: impl Into<Key>, ttl: Duration) -> Self {
+        self.expiry_of.push((key.into(), Expiry::after(ttl)));
+        self
+    }
+
     async fn run(self) -> Result<Revision> {
         let Self {
             common,
             pairs,
             user,
             user_of,
+            expiry,
+            expiry_of,
         } = self;
         Operation::run(
             common.store.inner,
@@ -187,7 +210,9 @@ impl MultiAssoc {
                 check_count(MULTI_LIMIT, pairs.len())?;
                 let limits = transaction_limits(&operation)?;
                 check_count(limits.items, pairs.len())?;
-                let documents = documents(pairs, user?, user_of)?;
+                let users = Given::new("meta fields", user?, user_of)?;
+                let expiries = Given::new("a time to live", expiry?, expiry_of)?;
+                let documents = documents(pairs, users, expiries)?;
                 if documents.is_empty() {
                     return Ok(operation.store.revisions.next());
                 }
@@ -211,15 +236,48 @@ impl_request!([] MultiAssoc => Result<Revision>);
 struct Document {
     key: Key,
     user: Map,
+    expiry: Expiry,
     plain: Bytes,
 }
 
-fn documents(pairs: Vec<(Key, Result<Bytes>)>, user: Map, user_of: Vec<(Key, Result<Map>)>) -> Result<Vec<Document>> {
-    let mut users = BTreeMap::new();
-    for (key, fields) in user_of {
-        let fields = fields.map_err(|error| error.with_key(&key))?;
-        users.insert(key, fields);
+/// What is given for all documents, and for some of them.
+struct Given<T> {
+    what: &'static str,
+    all: T,
+    of: BTreeMap<Key, T>,
+}
+
+impl<T: Clone> Given<T> {
+    fn new(what: &'static str, all: T, some: Vec<(Key, Result<T>)>) -> Result<Self> {
+        let mut of = BTreeMap::new();
+        for (key, given) in some {
+            let given = given.map_err(|error| error.with_key(&key))?;
+            of.insert(key, given);
+        }
+        Ok(Self { what, all, of })
     }
+
+    fn take(&mut self, key: &Key) -> T {
+        self.of.remove(key).unwrap_or_else(|| self.all.clone())
+    }
+
+    /// Refuses what was given for a key that is not among the documents.
+    fn end(self) -> Result<()> {
+        match self.of.into_keys().next() {
+            None => Ok(()),
+            Some(key) => {
+                let message = format!("{} for a key that is not given", self.what);
+                Err(Error::new(ErrorKind::InvalidInput, message).with_key(key))
+            }
+        }
+    }
+}
+
+fn documents(
+    pairs: Vec<(Key, Result<Bytes>)>,
+    mut users: Given<Map>,
+    mut expiries: Given<Expiry>,
+) -> Result<Vec<Document>> {
     let mut seen = BTreeSet::new();
     let mut documents = Vec::with_capacity(pairs.len());
     for (key, plain) in pairs {
@@ -228,14 +286,14 @@ fn documents(pairs: Vec<(Key, Result<Bytes>)>, user: Map, user_of: Vec<(Key, Res
         }
         documents.push(Document {
             plain: plain.map_err(|error| error.with_key(&key))?,
-            user: users.remove(&key).unwrap_or_else(|| user.clone()),
+            user: users.take(&key),
+            expiry: expiries.take(&key),
             key,
         });
     }
-    match users.into_keys().next() {
-        Some(key) => Err(Error::new(ErrorKind::InvalidInput, "meta fields for a key that is not given").with_key(key)),
-        None => Ok(documents),
-    }
+    users.end()?;
+    expiries.end()?;
+    Ok(documents)
 }
 
 /// Documents that are ready to be stored in one commit.
@@ -250,7 +308,15 @@ impl Batch {
     async fn place(operation: &Operation, documents: Vec<Document>, limits: TransactionLimits) -> Result<Self> {
         let content = Content::Encoded(operation.store.options.codec);
         let mut fits = Vec::with_capacity(documents.len());
-        for Document { key, user, plain } in documents {
+        let mut expiries = Vec::with_capacity(documents.len());
+        for document in documents {
+            let Document {
+                key,
+                user,
+                expiry,
+                plain,
+            } = document;
+            expiries.push(expiry);
             let kind = HeadKind::Document { key: key.clone(), user };
             let fit = placement::inline(operation, kind.clone(), content, plain.clone())?;
             fits.push((key, kind, plain, fit));
@@ -282,7 +348,7 @@ impl Batch {
                 }
             }
         }
-        for (key, kind, plain, fit) in fits {
+        for ((key, kind, plain, fit), expiry) in fits.into_iter().zip(expiries) {
             let placed = match fit {
                 Fit::Inline(placed) => Ok(placed),
                 Fit::TooLarge { .. } => match manifests.next() {
@@ -294,7 +360,10 @@ impl Batch {
                 },
             };
             match placed {
-                Ok(placed) => batch.placed.push((key.clone(), operation.store.address(&key), placed)),
+                Ok(placed) => {
+                    let placed = placed.expiring(expiry);
+                    batch.placed.push((key.clone(), operation.store.address(&key), placed));
+                }
                 Err(error) => {
                     batch.discard(operation);
                     return Err(error.with_key(key));
@@ -305,12 +374,14 @@ impl Batch {
     }
 
     fn mutations(&self, operation: &Operation, rev: Revision) -> Result<Vec<Mutation>> {
+        // Once for all of them, so that what was written together ends together.
+        let now = operation.store.now();
         let mut all: Vec<_> = self
             .placed
             .iter()
             .map(|(_, at, placed)| Mutation::Write {
                 at: at.clone(),
-                item: placed.item(operation, rev),
+                item: placed.item_of(now, rev),
                 when: When::Newer,
             })
             .collect();

@@ -206,7 +206,7 @@ impl GetMeta {
                     return Ok(None);
                 };
                 Head::decode(&operation.store.envelope, &item.meta)?
-                    .into_meta(item.rev)
+                    .into_meta(item.rev, item.expires)
                     .map(Some)
             },
         )

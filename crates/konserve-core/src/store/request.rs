@@ -80,4 +80,38 @@ macro_rules! impl_conditions {
     };
 }
 
-pub(crate) use {impl_conditions, impl_consistent, impl_request};
+/// Gives a request that replaces a key as a whole, with a field `expiry: Result<Expiry>`, its option.
+macro_rules! impl_ttl {
+    ($type:ty) => {
+        impl $type {
+            /// Lets the key be absent from this long after it is written on, for every read, condition, listing and update, by the
+            /// clock of the store that asks. At most a hundred years; zero is `invalid_input`.
+            pub fn ttl(mut self, ttl: std::time::Duration) -> Self {
+                self.expiry = $crate::placement::Expiry::after(ttl);
+                self
+            }
+        }
+    };
+}
+
+/// Gives a request that changes a document, with a field `expiry: Option<Result<Expiry>>`, its options.
+macro_rules! impl_new_ttl {
+    ([$($generics:tt)*] $type:ty) => {
+        impl<$($generics)*> $type {
+            /// Lets the document be absent from this long after it is written on, whatever its expiry was; otherwise as
+            /// [`Assoc::ttl`](crate::store::Assoc::ttl).
+            pub fn ttl(mut self, ttl: std::time::Duration) -> Self {
+                self.expiry = Some($crate::placement::Expiry::after(ttl));
+                self
+            }
+
+            /// Takes the expiry from the document, if it has one: it then stays for good.
+            pub fn permanent(mut self) -> Self {
+                self.expiry = Some(Ok($crate::placement::Expiry::Never));
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use {impl_conditions, impl_consistent, impl_new_ttl, impl_request, impl_ttl};

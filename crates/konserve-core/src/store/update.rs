@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::request::{Common, impl_request};
+use super::request::{Common, impl_new_ttl, impl_request};
 use super::rivalry::Rivalry;
 use super::write::{check_kind, check_revision, is_a_log};
 use super::{Operation, Store, document};
 use crate::backend::{Address, Occupant, Read, When, Written};
 use crate::head::{Head, HeadKind};
-use crate::placement::{self, generation};
+use crate::placement::{self, Expiry, generation};
 use crate::record::Content;
 use crate::value::{Map, from_value_ref, to_value};
 use crate::{Error, ErrorKind, Key, Path, Result, Revision, Value, nested};
@@ -22,8 +22,8 @@ impl Store {
     /// Replaces a document by what a function makes of it, atomically across tasks, handles, processes and machines.
     ///
     /// The function gets `None` when the key is absent. It is called again when another writer comes first, so it should do
-    /// nothing but compute. When it panics, nothing is written and the panic comes out. Meta fields stay as they are unless
-    /// given.
+    /// nothing but compute. When it panics, nothing is written and the panic comes out. Meta fields and the expiry stay as they
+    /// are unless given; a document that has expired is absent.
     ///
     /// A strong read and a conditional write, and one or two requests more for each time another writer comes first. Tasks of one
     /// process that update the same key wait for each other, in the order of arrival, and do not come before each other.
@@ -32,7 +32,7 @@ impl Store {
     ///
     /// `contended` when other writers kept winning for
     /// [`contention_timeout_ms`](super::Options::contention_timeout_ms); `wrong_kind` for a binary or a log; `codec` when the
-    /// document does not fit `T`.
+    /// document does not fit `T`; `invalid_input` for a time to live of zero or above a hundred years.
     pub fn update<T, F>(&self, key: impl Into<Key>, function: F) -> Update<T, F>
     where
         T: Serialize + DeserializeOwned + Send + 'static,
@@ -55,6 +55,7 @@ impl Store {
             path: path.into(),
             function,
             user: None,
+            expiry: None,
             revision: None,
             result: PhantomData,
         }
@@ -84,6 +85,7 @@ impl Store {
             path: path.into(),
             function,
             user: None,
+            expiry: None,
             revision: None,
             result: PhantomData,
         }
@@ -141,6 +143,7 @@ pub struct Update<T, F> {
     path: Path,
     function: F,
     user: Option<Result<Map>>,
+    expiry: Option<Result<Expiry>>,
     revision: Option<Revision>,
     result: PhantomData<fn() -> T>,
 }
@@ -168,17 +171,19 @@ where
             path,
             mut function,
             user,
+            expiry,
             revision,
             ..
         } = self;
         let function = move |old| Ok::<T, std::convert::Infallible>(function(old));
-        match update(common, path, user, revision, function).await? {
+        match update(common, path, user, expiry, revision, function).await? {
             Ok(updated) => Ok(updated),
             Err(never) => match never {},
         }
     }
 }
 
+impl_new_ttl!([T, F] Update<T, F>);
 impl_request!([T: Serialize + DeserializeOwned + Send + 'static, F: FnMut(Option<T>) -> T + Send + 'static]
     Update<T, F> => Result<Updated<T>>);
 
@@ -189,6 +194,7 @@ pub struct TryUpdate<T, E, F> {
     path: Path,
     function: F,
     user: Option<Result<Map>>,
+    expiry: Option<Result<Expiry>>,
     revision: Option<Revision>,
     result: PhantomData<fn() -> Result<T, E>>,
 }
@@ -217,15 +223,17 @@ where
             path,
             function,
             user,
+            expiry,
             revision,
             ..
         } = self;
-        update(common, path, user, revision, function)
+        update(common, path, user, expiry, revision, function)
             .await?
             .map_err(UpdateError::Function)
     }
 }
 
+impl_new_ttl!([T, E, F] TryUpdate<T, E, F>);
 impl_request!([T: Serialize + DeserializeOwned + Send + 'static, E: Send + 'static,
     F: FnMut(Option<T>) -> Result<T, E> + Send + 'static]
     TryUpdate<T, E, F> => Result<Updated<T>, UpdateError<E>>);
@@ -234,6 +242,7 @@ async fn update<T, E>(
     common: Common,
     path: Path,
     user: Option<Result<Map>>,
+    expiry: Option<Result<Expiry>>,
     revision: Option<Revision>,
     mut function: impl FnMut(Option<T>) -> Result<T, E> + Send,
 ) -> Result<Result<Updated<T>, E>>
@@ -257,6 +266,7 @@ where
                 key: path.key(),
                 at: &at,
                 user: user.transpose()?,
+                expiry: expiry.transpose()?,
                 revision,
             };
             let (changed, revision) = modify(&operation, modification, |document| {
@@ -287,6 +297,8 @@ pub(crate) struct Modification<'a> {
     pub(crate) at: &'a Address,
     /// The new meta fields; `None` leaves those that are there.
     pub(crate) user: Option<Map>,
+    /// The new expiry; `None` leaves the one that is there.
+    pub(crate) expiry: Option<Expiry>,
     /// The revision that the key must have.
     pub(crate) revision: Option<Revision>,
 }
@@ -310,6 +322,7 @@ pub(crate) async fn modify<R: Send>(
         key,
         at,
         user,
+        expiry,
         revision,
     } = modification;
     let _guard = store.lock(at).await;
@@ -352,7 +365,9 @@ pub(crate) async fn modify<R: Send>(
         };
         let codec = store.options.codec;
         let plain = codec.encode(&value)?.into();
+        let kept = Expiry::kept(fetched.and_then(|fetched| fetched.expires));
         let placed = placement::place(operation, kind, Content::Encoded(codec), plain).await?;
+        let placed = placed.expiring(expiry.unwrap_or(kept));
         let rev = store.revisions.next();
         let current = match placement::settle(operation, at, &placed, rev, when).await {
             Ok(Written::Applied { .. }) => {

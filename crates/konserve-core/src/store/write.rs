@@ -3,26 +3,27 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::request::{Common, impl_conditions, impl_request};
+use super::request::{Common, impl_conditions, impl_new_ttl, impl_request, impl_ttl};
 use super::update::{Change, Modification, modify};
 use super::{Backoff, Operation, Store, document};
 use crate::backend::{Address, Occupant, Previous, Read, When, Written};
 use crate::head::{GenerationId, Head, HeadKind};
-use crate::placement::{self, Placed, generation};
+use crate::placement::{self, Expiry, Placed, generation};
 use crate::record::Content;
 use crate::value::{Map, to_value};
 use crate::{Error, ErrorKind, Key, Path, Result, Revision, Value, log, nested};
 
 impl Store {
     /// Stores a document at a key, whatever is there, a log excepted. What was there is replaced as a whole, with its meta
-    /// fields.
+    /// fields and its expiry: without [`ttl`](Assoc::ttl) the document stays for good.
     ///
     /// One conditional write, fenced by its revision: a late retry cannot undo a newer write. A value above the inline limit
     /// takes one request for each chunk and three more.
     ///
     /// # Errors
     ///
-    /// `wrong_kind` over a log; `conflict` when a condition does not hold; `codec` for what cannot be encoded.
+    /// `wrong_kind` over a log; `conflict` when a condition does not hold; `codec` for what cannot be encoded; `invalid_input`
+    /// for a time to live of zero or above a hundred years.
     pub fn assoc<T: Serialize + ?Sized>(&self, key: impl Into<Key>, value: &T) -> Assoc {
         Assoc {
             common: Common::new(self),
@@ -30,13 +31,14 @@ impl Store {
             encoded: self.inner.options.codec.encode_typed(value).map(Bytes::from),
             condition: Condition::None,
             user: Ok(Map::new()),
+            expiry: Ok(Expiry::Never),
         }
     }
 
     /// Stores a value at a path of a document; missing levels, and nulls on the way, become maps.
     ///
     /// With steps, it is an [`update`](Self::update): a strong read and a conditional write, and other parts of the document
-    /// and its meta fields stay as they are. A path of a key alone is an [`assoc`](Self::assoc).
+    /// and its meta fields and its expiry stay as they are. A path of a key alone is an [`assoc`](Self::assoc).
     ///
     /// # Errors
     ///
@@ -49,6 +51,7 @@ impl Store {
             value: to_value(value),
             condition: Condition::None,
             user: None,
+            expiry: None,
         }
     }
 
@@ -71,7 +74,7 @@ impl Store {
     /// Removes what is at a path of a document and says whether it was there: an entry of a map, a member of a set, or an
     /// element of a list, whose later elements move down. An absent path, or one through a scalar, is `false`.
     ///
-    /// An [`update`](Self::update) otherwise. A path of a key alone removes the key.
+    /// An [`update`](Self::update) otherwise, which keeps the expiry. A path of a key alone removes the key.
     pub fn dissoc_in(&self, path: impl Into<Path>) -> DissocIn {
         DissocIn {
             common: Common::new(self),
@@ -97,6 +100,7 @@ pub struct Assoc {
     encoded: Result<Bytes>,
     condition: Condition,
     user: Result<Map>,
+    expiry: Result<Expiry>,
 }
 
 impl Assoc {
@@ -113,6 +117,7 @@ impl Assoc {
             encoded,
             condition,
             user,
+            expiry,
         } = self;
         Operation::run(
             common.store.inner,
@@ -124,9 +129,10 @@ impl Assoc {
                     key: key.clone(),
                     user: user?,
                 };
-                let content = Content::Encoded(operation.store.options.codec);
+                let (content, expiry) = (Content::Encoded(operation.store.options.codec), expiry?);
                 let placed = placement::place(&operation, kind, content, encoded?).await?;
-                put(&operation, &operation.store.address(&key), placed, condition).await
+                let at = operation.store.address(&key);
+                put(&operation, &at, placed.expiring(expiry), condition).await
             },
         )
         .await
@@ -134,6 +140,7 @@ impl Assoc {
 }
 
 impl_conditions!(Assoc);
+impl_ttl!(Assoc);
 impl_request!([] Assoc => Result<Revision>);
 
 /// Stores a placed record at the address of a key, over anything but a log.
@@ -234,6 +241,7 @@ pub struct AssocIn {
     value: Result<Value>,
     condition: Condition,
     user: Option<Result<Map>>,
+    expiry: Option<Result<Expiry>>,
 }
 
 impl AssocIn {
@@ -262,6 +270,7 @@ impl AssocIn {
             value,
             condition,
             user,
+            expiry,
         } = self;
         Operation::run(
             common.store.inner,
@@ -269,7 +278,7 @@ impl AssocIn {
             Some(&path),
             common.timeout,
             async |operation| {
-                let (value, user) = (value?, user.transpose()?);
+                let (value, user, expiry) = (value?, user.transpose()?, expiry.transpose()?);
                 let at = operation.store.address(path.key());
                 if path.steps().is_empty() {
                     let kind = HeadKind::Document {
@@ -279,12 +288,14 @@ impl AssocIn {
                     let codec = operation.store.options.codec;
                     let plain = codec.encode(&value)?.into();
                     let placed = placement::place(&operation, kind, Content::Encoded(codec), plain).await?;
+                    let placed = placed.expiring(expiry.unwrap_or(Expiry::Never));
                     return put(&operation, &at, placed, condition).await;
                 }
                 let modification = Modification {
                     key: path.key(),
                     at: &at,
                     user,
+                    expiry,
                     revision: match condition {
                         Condition::Revision(revision) => Some(revision),
                         _ => None,
@@ -308,6 +319,7 @@ impl AssocIn {
     }
 }
 
+impl_new_ttl!([] AssocIn);
 impl_request!([] AssocIn => Result<Revision>);
 
 /// The request of [`Store::dissoc`].
@@ -417,6 +429,7 @@ impl DissocIn {
                     key: path.key(),
                     at: &at,
                     user: None,
+                    expiry: None,
                     revision: None,
                 };
                 let (existed, _) = modify(&operation, modification, |document| {

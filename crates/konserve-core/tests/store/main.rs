@@ -5,6 +5,7 @@ mod clocks;
 mod crashes;
 mod documents;
 mod eventual;
+mod expiry;
 mod faults;
 mod logs;
 mod multi;
