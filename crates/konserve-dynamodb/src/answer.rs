@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
+use aws_sdk_dynamodb::operation::update_time_to_live::UpdateTimeToLiveOutput;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 
 /// An answer of DynamoDB.
@@ -52,4 +53,5 @@ answers! {
     CreateTableOutput: |_answer| &[],
     DeleteTableOutput: |_answer| &[],
     DescribeTableOutput: |_answer| &[],
+    UpdateTimeToLiveOutput: |_answer| &[],
 }

@@ -1,5 +1,6 @@
 //! Bringing a store up: from the configuration alone, or with a client, credentials or a clock of one's own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -8,6 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, HttpClient, IntoShared, Region, SharedHttpClient};
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_types::SdkConfig;
 use konserve_core::{Environment, Error, ErrorKind, Result};
 
@@ -17,6 +19,7 @@ use crate::connection::Connection;
 use crate::dynamo::DynamoDb;
 use crate::layout::Layout;
 use crate::requests::RequestCounter;
+use crate::setup::{Hooks, Setup, TableWait};
 
 /// A store on DynamoDB that is not there yet: settings, and what to do with them.
 ///
@@ -30,6 +33,7 @@ pub struct DynamoDbBuilder {
     http_client: Option<SharedHttpClient>,
     environment: Environment,
     counter: Option<RequestCounter>,
+    hooks: Hooks,
 }
 
 /// Where the client comes from.
@@ -49,6 +53,7 @@ impl DynamoDbBuilder {
             http_client: None,
             environment: Environment::default(),
             counter: None,
+            hooks: Hooks::default(),
         }
     }
 
@@ -91,32 +96,82 @@ impl DynamoDbBuilder {
         self
     }
 
+    /// Changes how a table is made here, in whatever the configuration has no field for: encryption with a key of one's own, a
+    /// stream, another table class, indexes. Gets what would be sent, with the settings of the configuration. The name and
+    /// the key schema stay as they were; rights for what is added are the caller's to have.
+    ///
+    /// Only the request is changed: a table that is there already, or that somebody else makes first, is used as it is.
+    ///
+    /// ```
+    /// use aws_sdk_dynamodb::types::{SseSpecification, SseType, TableClass};
+    /// use konserve_dynamodb::{DynamoConfig, DynamoDb};
+    ///
+    /// let _ = DynamoDb::builder(DynamoConfig::new("orders")).customize_create_table(|create| {
+    ///     let sse = SseSpecification::builder().enabled(true).sse_type(SseType::Kms);
+    ///     create
+    ///         .sse_specification(sse.kms_master_key_id("alias/orders").build())
+    ///         .table_class(TableClass::StandardInfrequentAccess)
+    /// });
+    /// ```
+    pub fn customize_create_table(
+        mut self,
+        customize: impl Fn(CreateTableFluentBuilder) -> CreateTableFluentBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.create_table = Some(Arc::new(customize));
+        self
+    }
+
+    /// Calls this each time before it pauses because the table is not ready yet, or not gone yet: after 20 ms at first, then
+    /// less and less often, every 2 s in the end. It must not block.
+    ///
+    /// ```
+    /// use konserve_dynamodb::{DynamoConfig, DynamoDb};
+    ///
+    /// let _ = DynamoDb::builder(DynamoConfig::new("orders")).on_wait(|wait| {
+    ///     let status = wait.status.as_deref().unwrap_or("not to be seen");
+    ///     eprintln!("{} is {status}, for {:?} of {:?}", wait.table, wait.waited, wait.timeout);
+    /// });
+    /// ```
+    pub fn on_wait(mut self, tell: impl Fn(&TableWait) + Send + Sync + 'static) -> Self {
+        self.hooks.wait = Some(Arc::new(tell));
+        self
+    }
+
     /// Creates the store.
     ///
     /// Without a namespace, creates the table. With one, or in a managed table, marks the store in the table, which is
-    /// created before when it is missing and the configuration allows it.
+    /// created before when it is missing and the configuration allows it. Of several creators at once, one succeeds.
     ///
     /// # Errors
     ///
-    /// `already_exists`; `config` for a table with other keys and for what [`DynamoConfig::validate`] refuses;
-    /// `unknown_outcome` when the answer was lost: then look whether it exists.
+    /// `already_exists`; `unknown_outcome` when the answer was lost: then look whether it exists; otherwise as
+    /// [`connect`](Self::connect).
+    ///
+    /// # Cancellation
+    ///
+    /// Leaves the store made, or not made, or a table that is not ready yet, which connecting waits for; perhaps without the
+    /// [time to live](DynamoConfig::ttl) switched on, without which all works as well.
     pub async fn create(self) -> Result<DynamoDb> {
-        let (config, connection) = self.prepare().await?;
-        let identity = connection.create_store(&config).await?;
-        Ok(DynamoDb::new(connection, &config, identity))
+        let (setup, connection) = self.prepare().await?;
+        let identity = setup.in_time(connection.create_store(&setup)).await?;
+        Ok(DynamoDb::new(connection, &setup.config, identity))
     }
 
-    /// Opens the store; creates it when it is missing, unless [`DynamoConfig::create_table`] is off.
+    /// Opens the store; creates it when it is missing, unless [`DynamoConfig::create_table`] is off. A table that is being made
+    /// is waited for, one that is being updated is used. All of it takes
+    /// [`table_timeout_ms`](DynamoConfig::table_timeout_ms) at most.
     ///
     /// # Errors
     ///
-    /// `not_found` when it is missing and must not be created; `config` for a table with other keys, saying which, and
-    /// for what [`DynamoConfig::validate`] refuses; `denied` without valid credentials; `unavailable` when the endpoint
-    /// does not answer or the table is not ready in time.
+    /// `not_found` when it is missing and must not be created; `config` for a table with other keys, saying which, for one
+    /// that was archived, and for what [`DynamoConfig::validate`] refuses; `denied` without valid credentials or rights, and
+    /// while DynamoDB cannot use the key that the table is encrypted with; `unavailable` when the endpoint does not answer or
+    /// the table is not ready in time; `throttled` when DynamoDB kept turning requests away; `unsupported` for a layout, or a
+    /// status of the table, that this version does not know.
     pub async fn connect(self) -> Result<DynamoDb> {
-        let (config, connection) = self.prepare().await?;
-        let identity = connection.open_store(&config).await?;
-        Ok(DynamoDb::new(connection, &config, identity))
+        let (setup, connection) = self.prepare().await?;
+        let identity = setup.in_time(connection.open_store(&setup)).await?;
+        Ok(DynamoDb::new(connection, &setup.config, identity))
     }
 
     /// Whether there is such a store.
@@ -125,8 +180,8 @@ impl DynamoDbBuilder {
     ///
     /// As [`connect`](Self::connect), but for `not_found`.
     pub async fn exists(self) -> Result<bool> {
-        let (config, connection) = self.prepare().await?;
-        connection.store_exists(&config).await
+        let (setup, connection) = self.prepare().await?;
+        setup.in_time(connection.store_exists(&setup.config)).await
     }
 
     /// Deletes the store and everything in it, and returns when it is gone.
@@ -143,11 +198,11 @@ impl DynamoDbBuilder {
     /// `not_found` when there is none; `config` for a table with other keys, which is left alone; `denied` for a table
     /// that is protected against deletion.
     pub async fn delete(self) -> Result<()> {
-        let (config, connection) = self.prepare().await?;
-        connection.delete_store(&config).await
+        let (setup, connection) = self.prepare().await?;
+        connection.delete_store(&setup).await
     }
 
-    async fn prepare(self) -> Result<(DynamoConfig, Connection)> {
+    async fn prepare(self) -> Result<(Setup, Connection)> {
         let Self {
             config,
             source,
@@ -155,6 +210,7 @@ impl DynamoDbBuilder {
             http_client,
             environment,
             counter,
+            hooks,
         } = self;
         config.validate()?;
         let credentials = credentials.or_else(|| explicit_credentials(&config));
@@ -194,7 +250,7 @@ impl DynamoDbBuilder {
             max_attempts: config.max_attempts,
             budget: Budget::full(),
         };
-        Ok((config, connection))
+        Ok((Setup::new(config, hooks), connection))
     }
 }
 

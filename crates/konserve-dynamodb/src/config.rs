@@ -1,5 +1,6 @@
 //! The configuration of a store on DynamoDB.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -61,6 +62,18 @@ pub struct DynamoConfig {
     /// Whether a table that is created here refuses to be deleted. Says nothing about a table that exists.
     #[serde(default)]
     pub deletion_protection: bool,
+    /// The tags of a table that is created here: 50 at most. Says nothing about a table that exists. Needs the right
+    /// `dynamodb:TagResource`.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Whether a table that is created here lets DynamoDB erase by itself, at no cost, what ended: expired documents and what
+    /// removals leave, a quarter of an hour later or more. Default: yes. Says nothing about a table that exists, where it can be
+    /// switched on for the attribute `t` at any time.
+    ///
+    /// Needs the right `dynamodb:UpdateTimeToLive`. A table where it could not be switched on is used all the same, and a warning
+    /// is logged: what ended is absent in any case, and `collect()` removes it as well.
+    #[serde(default = "yes")]
+    pub ttl: bool,
     /// Whether connecting creates the store when it is missing: the table, and the mark of the namespace. Default: yes.
     #[serde(default = "yes")]
     pub create_table: bool,
@@ -83,7 +96,8 @@ pub struct DynamoConfig {
     /// How often a request is sent at most. Default: as often as there is time, and as the budget for repetitions lasts.
     #[serde(default)]
     pub max_attempts: Option<NonZeroU32>,
-    /// Milliseconds to wait for a table to be created or deleted. Default: 120,000.
+    /// Milliseconds that connecting or creating may take with all its requests, and that dropping a table may take: mostly the
+    /// time that DynamoDB needs to make the table or to drop it. Default: 120,000.
     #[serde(default = "table_timeout_ms")]
     pub table_timeout_ms: u64,
 }
@@ -95,6 +109,13 @@ pub enum Billing {
     /// For each request.
     #[default]
     OnDemand,
+    /// For each request, up to a limit. Requests beyond it are throttled. One of the two at least.
+    OnDemandUpTo {
+        /// Read request units for each second.
+        read: Option<NonZeroU32>,
+        /// Write request units for each second.
+        write: Option<NonZeroU32>,
+    },
     /// For capacity that is reserved by the hour, whether used or not.
     Provisioned {
         /// Read capacity units for each second.
@@ -108,6 +129,11 @@ const LONGEST_NAMESPACE: usize = 128;
 
 /// Tombstones are purged a quarter of an hour after they were made: an attempt that began after this is long over by then.
 const LONGEST_REQUEST_MS: u64 = 5 * 60 * 1000;
+
+/// What DynamoDB takes of tags; lengths in characters.
+const MOST_TAGS: usize = 50;
+const LONGEST_TAG_KEY: usize = 128;
+const LONGEST_TAG_VALUE: usize = 256;
 
 fn yes() -> bool {
     true
@@ -143,6 +169,8 @@ impl DynamoConfig {
             profile: None,
             billing: Billing::default(),
             deletion_protection: false,
+            tags: BTreeMap::new(),
+            ttl: yes(),
             create_table: yes(),
             managed_table: false,
             connect_timeout_ms: connect_timeout_ms(),
@@ -185,9 +213,19 @@ impl DynamoConfig {
         if self.session_token.is_some() && self.access_key_id.is_none() {
             return refuse("session_token: only with access_key_id and secret_access_key".into());
         }
-        if self.managed_table && (self.billing != Billing::OnDemand || self.deletion_protection) {
+        if let Billing::OnDemandUpTo {
+            read: None,
+            write: None,
+        } = self.billing
+        {
+            return refuse("billing: on_demand_up_to with read, write or both".into());
+        }
+        self.validate_tags()?;
+        if self.managed_table
+            && (self.billing != Billing::OnDemand || self.deletion_protection || !self.tags.is_empty())
+        {
             return refuse(
-                "billing and deletion_protection: not with managed_table, which never creates a table".into(),
+                "billing, deletion_protection and tags: not with managed_table, which never creates a table".into(),
             );
         }
         for (field, value) in [
@@ -202,6 +240,24 @@ impl DynamoConfig {
         }
         if self.request_timeout_ms > LONGEST_REQUEST_MS {
             return refuse(format!("request_timeout_ms: at most {LONGEST_REQUEST_MS}"));
+        }
+        Ok(())
+    }
+
+    fn validate_tags(&self) -> Result<()> {
+        if self.tags.len() > MOST_TAGS {
+            return refuse(format!("tags: at most {MOST_TAGS}"));
+        }
+        for (key, value) in &self.tags {
+            let is_named = (1..=LONGEST_TAG_KEY).contains(&key.chars().count()) && !key.starts_with("aws:");
+            if !is_named {
+                return refuse(format!(
+                    "tags: a name of 1 to {LONGEST_TAG_KEY} characters that does not begin with `aws:`"
+                ));
+            }
+            if value.chars().count() > LONGEST_TAG_VALUE {
+                return refuse(format!("tags: a value of at most {LONGEST_TAG_VALUE} characters"));
+            }
         }
         Ok(())
     }
@@ -234,6 +290,8 @@ impl fmt::Debug for DynamoConfig {
             .field("profile", &self.profile)
             .field("billing", &self.billing)
             .field("deletion_protection", &self.deletion_protection)
+            .field("tags", &self.tags)
+            .field("ttl", &self.ttl)
             .field("create_table", &self.create_table)
             .field("managed_table", &self.managed_table)
             .field("connect_timeout_ms", &self.connect_timeout_ms)

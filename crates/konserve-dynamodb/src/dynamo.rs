@@ -31,8 +31,8 @@ use crate::pages;
 /// | `list` | 1 `Scan` for each 1 MB of the table, other stores and other spaces included |
 ///
 /// Connecting takes 1 `DescribeTable`, and 1 `GetItem` for the mark of a namespace; a table that is missing takes 1
-/// `CreateTable` and further `DescribeTable` until it is active, a missing mark 1 `PutItem`. A managed table is not
-/// described.
+/// `CreateTable`, further `DescribeTable` until it is active and 1 `UpdateTimeToLive`, a missing mark 1 `PutItem`. A managed
+/// table is not described.
 ///
 /// # Rights
 ///
@@ -41,7 +41,8 @@ use crate::pages;
 /// | items | `GetItem`, `BatchGetItem`, `Query`, `Scan`, `UpdateItem`, `ConditionCheckItem`, `DeleteItem`, `BatchWriteItem` |
 /// | a namespace or a managed table | `PutItem` as well, until its mark is there |
 /// | connecting to a table that is not managed | `DescribeTable` as well |
-/// | creating and deleting a table | `CreateTable`, `DeleteTable` as well |
+/// | creating a table | `CreateTable`; `UpdateTimeToLive` for [`ttl`](DynamoConfig::ttl), `TagResource` for [`tags`](DynamoConfig::tags) as well |
+/// | deleting a table | `DeleteTable` as well |
 ///
 /// # Outcomes
 ///

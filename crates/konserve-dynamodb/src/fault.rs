@@ -195,6 +195,7 @@ fn meaning(code: &str, status: u16) -> Meaning {
         | "RequestThrottledException"
         | "TooManyRequestsException"
         | "LimitExceededException"
+        | "KMSThrottlingException"
         | "SlowDown" => Throttled,
         "TransactionConflictException" | "TransactionConflict" | "ReplicatedWriteConflictException" => Contended,
         "ResourceNotFoundException" | "TableNotFoundException" => NotFound,
@@ -203,6 +204,14 @@ fn meaning(code: &str, status: u16) -> Meaning {
         | "AccessDenied"
         | "ExpiredToken"
         | "ExpiredTokenException"
+        // The key that the table is encrypted with, as some services of AWS name it; mostly it is `AccessDeniedException`.
+        | "InaccessibleEncryptionCredentials"
+        | "InaccessibleEncryptionCredentialsException"
+        | "KMSAccessDeniedException"
+        | "KMSDisabledException"
+        | "KMSInvalidStateException"
+        | "KMSNotFoundException"
+        | "KMSOptInRequired"
         | "IncompleteSignature"
         | "IncompleteSignatureException"
         | "InvalidClientTokenId"

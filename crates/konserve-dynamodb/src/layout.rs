@@ -33,6 +33,9 @@ pub(crate) type Attributes = HashMap<String, AttributeValue>;
 /// The attributes of an item without its body, and without what no reader needs.
 pub(crate) const WITHOUT_BODY: &str = "pk, sk, r, m, c, p, x";
 
+/// The attribute that the table's own expiry goes by.
+pub(crate) const ERASABLE: &str = "t";
+
 /// The attributes that hold the revisions before the stored one, the latest first.
 const LINEAGE: [&str; 4] = ["r1", "r2", "r3", "r4"];
 

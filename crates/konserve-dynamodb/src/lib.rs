@@ -31,10 +31,13 @@ mod pages;
 mod purge;
 mod read;
 mod requests;
+mod setup;
 mod table;
+mod time_to_live;
 mod verdict;
 
 pub use self::builder::DynamoDbBuilder;
 pub use self::config::{Billing, DynamoConfig};
 pub use self::dynamo::DynamoDb;
 pub use self::requests::RequestCounter;
+pub use self::setup::TableWait;

@@ -1,12 +1,11 @@
 //! The table and the store in it: created, opened, looked for, deleted.
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput, ReturnConsumedCapacity,
-    ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableDescription, TableStatus,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, OnDemandThroughput, ProvisionedThroughput,
+    ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableDescription, TableStatus,
+    Tag,
 };
 use bytes::Bytes;
 use konserve_core::{Error, ErrorKind, Outcome, Result};
@@ -14,6 +13,7 @@ use konserve_core::{Error, ErrorKind, Outcome, Result};
 use crate::config::{Billing, DynamoConfig};
 use crate::connection::Connection;
 use crate::layout;
+use crate::setup::Setup;
 
 /// The version of the layout that this crate writes, and the highest that it reads.
 const LAYOUT_VERSION: u32 = 1;
@@ -23,33 +23,31 @@ const KEYS: [(&str, KeyType, ScalarAttributeType); 2] = [
     ("sk", KeyType::Range, ScalarAttributeType::N),
 ];
 
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
 impl Connection {
     /// Creates the store and says by what it is known; `already_exists` if there is one.
-    pub(crate) async fn create_store(&self, config: &DynamoConfig) -> Result<Option<String>> {
+    pub(crate) async fn create_store(&self, setup: &Setup) -> Result<Option<String>> {
+        let config = &setup.config;
         let exists = || {
             let name = config.namespace.as_deref().unwrap_or(&config.table);
             Error::new(ErrorKind::AlreadyExists, format!("there is a store {name}"))
         };
         if config.is_whole_table() {
-            let mut wait = Wait::new(config);
+            let mut wait = setup.wait();
             loop {
                 match self.describe().await? {
                     Some(table) if table.table_status() == Some(&TableStatus::Deleting) => {
-                        wait.pause("DELETING").await?
+                        wait.pause(Some("DELETING")).await?;
                     }
                     Some(_) => return Err(exists()),
-                    None if self.create_table(config).await? => {
-                        let table = self.usable(config, Missing::Wait).await?;
+                    None if self.create_table(setup).await? => {
+                        let table = Box::pin(self.usable(setup, Missing::Wait)).await?;
                         return Ok(identity(config, table, None));
                     }
-                    None => wait.pause("being changed").await?,
+                    None => wait.pause(None).await?,
                 }
             }
         }
-        let table = self.usable_unless_managed(config).await?;
+        let table = self.usable_unless_managed(setup).await?;
         match self.put_mark().await? {
             Some(mark) => Ok(identity(config, table, Some(mark))),
             None => Err(exists()),
@@ -57,8 +55,9 @@ impl Connection {
     }
 
     /// Opens the store and says by what it is known; creates it when it is missing and the configuration allows it.
-    pub(crate) async fn open_store(&self, config: &DynamoConfig) -> Result<Option<String>> {
-        let table = self.usable_unless_managed(config).await?;
+    pub(crate) async fn open_store(&self, setup: &Setup) -> Result<Option<String>> {
+        let config = &setup.config;
+        let table = self.usable_unless_managed(setup).await?;
         if config.is_whole_table() {
             return Ok(identity(config, table, None));
         }
@@ -91,14 +90,15 @@ impl Connection {
     }
 
     /// Deletes the store; `not_found` if there is none.
-    pub(crate) async fn delete_store(&self, config: &DynamoConfig) -> Result<()> {
-        if !self.store_exists(config).await? {
+    pub(crate) async fn delete_store(&self, setup: &Setup) -> Result<()> {
+        let config = &setup.config;
+        if !setup.in_time(self.store_exists(config)).await? {
             return Err(no_store(config));
         }
         if config.is_whole_table() {
-            return self.drop_table(config).await;
+            return setup.in_time(self.drop_table(setup)).await;
         }
-        // What a handle that is still open writes behind the scan is found by the next one.
+        // This takes as long as there are items, whatever the time for tables is. What a handle that is still open writes behind the scan is found by the next one.
         loop {
             let (mut start, mut found) = (None, false);
             loop {
@@ -130,71 +130,86 @@ impl Connection {
     }
 
     /// Waits until the table can be used, if it may be asked for, and says which one it is.
-    async fn usable_unless_managed(&self, config: &DynamoConfig) -> Result<Option<String>> {
-        match config.managed_table {
+    async fn usable_unless_managed(&self, setup: &Setup) -> Result<Option<String>> {
+        match setup.config.managed_table {
             true => Ok(None),
-            false => self.usable(config, Missing::by(config)).await,
+            false => Box::pin(self.usable(setup, Missing::by(&setup.config))).await,
         }
     }
 
     /// Waits until the table can be used, and says which one it is, if DynamoDB does.
-    async fn usable(&self, config: &DynamoConfig, missing: Missing) -> Result<Option<String>> {
-        let mut wait = Wait::new(config);
+    async fn usable(&self, setup: &Setup, missing: Missing) -> Result<Option<String>> {
+        let config = &setup.config;
+        let mut wait = setup.wait();
+        let mut is_new = matches!(missing, Missing::Wait);
         loop {
-            let state = match self.describe().await? {
+            let described = self.describe().await?;
+            let status = match &described {
                 None => match missing {
                     Missing::Refuse => {
                         let message = format!("there is no table {}", config.table);
                         return Err(Error::new(ErrorKind::NotFound, message));
                     }
-                    Missing::Wait => "not to be seen",
-                    Missing::Create => match self.create_table(config).await {
-                        Ok(true) => continue,
+                    Missing::Wait => None,
+                    Missing::Create => match self.create_table(setup).await {
+                        Ok(true) => {
+                            is_new = true;
+                            continue;
+                        }
                         // Another creator was faster, or the answer was lost: the next look tells.
-                        Ok(false) => "being changed",
-                        Err(error) if error.outcome() == Outcome::Unknown => "not to be seen",
+                        Ok(false) => None,
+                        Err(error) if error.outcome() == Outcome::Unknown => {
+                            is_new = true;
+                            None
+                        }
                         Err(error) => return Err(error),
                     },
-                }
-                .to_owned(),
-                Some(table) => match table.table_status() {
-                    Some(TableStatus::Active | TableStatus::Updating) => {
-                        check_keys(config, &table)?;
-                        return Ok(table.table_id);
+                },
+                Some(table) => match state(config, table)? {
+                    State::Usable => {
+                        check_keys(config, table)?;
+                        if is_new && config.ttl {
+                            Box::pin(self.switch_time_to_live_on()).await;
+                        }
+                        return Ok(table.table_id.clone());
                     }
-                    Some(status @ (TableStatus::Creating | TableStatus::Deleting)) => status.as_str().to_owned(),
-                    status => {
-                        let status = status.map_or("without a status", TableStatus::as_str);
-                        let message = format!("table {} is {status} and cannot be used", config.table);
-                        return Err(Error::new(ErrorKind::Config, message));
+                    State::Changing(status) => {
+                        // Whoever makes it may not live to finish it.
+                        is_new |= *status == TableStatus::Creating && config.create_table;
+                        Some(status.as_str())
                     }
                 },
             };
-            wait.pause(&state).await?;
+            wait.pause(status).await?;
         }
     }
 
-    async fn drop_table(&self, config: &DynamoConfig) -> Result<()> {
-        let mut wait = Wait::new(config);
+    async fn drop_table(&self, setup: &Setup) -> Result<()> {
+        let mut wait = setup.wait();
         let mut asked = None;
         loop {
-            let state = match self.describe().await? {
-                None => return Ok(()),
-                // Somebody has already made a new one of this name.
-                Some(table) if asked.as_ref().is_some_and(|id| *id != table.table_id) => return Ok(()),
-                Some(table) if table.deletion_protection_enabled() == Some(true) => {
-                    let message = format!("table {} is protected against deletion", config.table);
-                    return Err(Error::new(ErrorKind::Denied, message));
-                }
-                Some(table) => match table.table_status() {
-                    Some(TableStatus::Active) if asked.is_none() && self.delete_table().await? => {
-                        asked = Some(table.table_id);
-                        continue;
-                    }
-                    status => status.map_or("there", TableStatus::as_str).to_owned(),
-                },
+            let Some(table) = self.describe().await? else {
+                return Ok(());
             };
-            wait.pause(&state).await?;
+            // Somebody has already made a new one of this name.
+            if asked.as_ref().is_some_and(|id| *id != table.table_id) {
+                return Ok(());
+            }
+            if table.deletion_protection_enabled() == Some(true) {
+                let message = format!("table {} is protected against deletion", setup.config.table);
+                return Err(Error::new(ErrorKind::Denied, message));
+            }
+            let status = table.table_status();
+            let is_changing = matches!(
+                status,
+                Some(TableStatus::Creating | TableStatus::Updating | TableStatus::Deleting)
+            );
+            // One that cannot be used can still be deleted.
+            if !is_changing && asked.is_none() && self.delete_table().await? {
+                asked = Some(table.table_id);
+                continue;
+            }
+            wait.pause(status.map(TableStatus::as_str)).await?;
         }
     }
 
@@ -213,7 +228,8 @@ impl Connection {
     }
 
     /// Asks for the table; `false` when there is one.
-    async fn create_table(&self, config: &DynamoConfig) -> Result<bool> {
+    async fn create_table(&self, setup: &Setup) -> Result<bool> {
+        let config = &setup.config;
         let incomplete = |error| Error::new(ErrorKind::Config, "incomplete settings of a table").with_source(error);
         let mut create = self
             .client
@@ -232,6 +248,14 @@ impl Connection {
         }
         create = match config.billing {
             Billing::OnDemand => create.billing_mode(BillingMode::PayPerRequest),
+            Billing::OnDemandUpTo { read, write } => {
+                create.billing_mode(BillingMode::PayPerRequest).on_demand_throughput(
+                    OnDemandThroughput::builder()
+                        .set_max_read_request_units(read.map(|units| i64::from(units.get())))
+                        .set_max_write_request_units(write.map(|units| i64::from(units.get())))
+                        .build(),
+                )
+            }
             Billing::Provisioned { read, write } => {
                 create.billing_mode(BillingMode::Provisioned).provisioned_throughput(
                     ProvisionedThroughput::builder()
@@ -242,6 +266,14 @@ impl Connection {
                 )
             }
         };
+        for (key, value) in &config.tags {
+            create = create.tags(Tag::builder().key(key).value(value).build().map_err(incomplete)?);
+        }
+        if let Some(customize) = &setup.hooks.create_table {
+            let keys = create.get_key_schema().clone();
+            // What makes it this table, and one that a store can lie in, is not for a hook to change.
+            create = customize(create).table_name(self.layout.table()).set_key_schema(keys);
+        }
         let mut call = self.call("CreateTable", true)?;
         loop {
             match call.attempt(create.clone().send()).await {
@@ -340,33 +372,48 @@ impl Missing {
     }
 }
 
-/// Pauses that grow, up to the configured total.
-struct Wait<'a> {
-    config: &'a DynamoConfig,
-    next: Duration,
-    left: Duration,
+/// What can be done with a table.
+enum State<'a> {
+    Usable,
+    /// Nothing yet.
+    Changing(&'a TableStatus),
 }
 
-impl<'a> Wait<'a> {
-    fn new(config: &'a DynamoConfig) -> Self {
-        Self {
-            config,
-            next: FIRST_PAUSE,
-            left: config.table_timeout(),
-        }
-    }
-
-    async fn pause(&mut self, state: &str) -> Result<()> {
-        if self.left.is_zero() {
-            let (table, waited) = (&self.config.table, self.config.table_timeout());
-            let message = format!("table {table} is still {state} after {waited:?}");
-            return Err(Error::new(ErrorKind::Unavailable, message));
-        }
-        let pause = self.next.min(self.left);
-        tokio::time::sleep(pause).await;
-        self.left -= pause;
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
-        Ok(())
+/// What can be done with a table by its own status: those of its replicas and indexes do not matter.
+///
+/// # Errors
+///
+/// For a table that somebody has to do something about first, saying what: `denied` while DynamoDB cannot use its key, `config`
+/// when it was archived for that, `unsupported` in a status that this version does not know.
+fn state<'a>(config: &DynamoConfig, table: &'a TableDescription) -> Result<State<'a>> {
+    let refuse = |kind, status: &str, what: &str| {
+        let message = format!("table {} is {status}: {what}", config.table);
+        Err(Error::new(kind, message))
+    };
+    match table.table_status() {
+        // The last one is about a replica in another account; reads and writes go on.
+        Some(TableStatus::Active | TableStatus::Updating | TableStatus::ReplicationNotAuthorized) => Ok(State::Usable),
+        Some(status @ (TableStatus::Creating | TableStatus::Deleting)) => Ok(State::Changing(status)),
+        Some(status @ TableStatus::InaccessibleEncryptionCredentials) => refuse(
+            ErrorKind::Denied,
+            status.as_str(),
+            "DynamoDB cannot use the KMS key that it is encrypted with; enable the key and its grants within seven days",
+        ),
+        Some(status @ (TableStatus::Archiving | TableStatus::Archived)) => refuse(
+            ErrorKind::Config,
+            status.as_str(),
+            "DynamoDB could not use its KMS key for seven days and made a backup of it; restore that as another table",
+        ),
+        Some(status) => refuse(
+            ErrorKind::Unsupported,
+            status.as_str(),
+            "a status that this version does not know",
+        ),
+        None => refuse(
+            ErrorKind::Unsupported,
+            "without a status",
+            "not an answer of DynamoDB as it is known",
+        ),
     }
 }
 

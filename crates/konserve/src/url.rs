@@ -16,12 +16,13 @@ impl Config {
     /// ```text
     /// dynamodb://table?region=us-west-1&namespace=x&endpoint=http://localhost:8000
     /// dynamodb://table?billing.provisioned.read=5&billing.provisioned.write=5&store.consistent_read=true
+    /// dynamodb://table?billing.on_demand_up_to.read=1000&tags.team=orders&ttl=false
     /// dynamodb:?table=arn:aws:dynamodb:us-west-1:123456789012:table/orders
     /// memory:
     /// memory:name
     /// ```
     ///
-    /// In values, `&`, `#`, `%` and `+` must be percent-encoded. Credentials are fields like others; URLs tend to be logged,
+    /// In names and values, `&`, `#`, `%` and `+` must be percent-encoded. Credentials are fields like others; URLs tend to be logged,
     /// so better leave them to the default chain of the AWS SDK or to a `profile`.
     ///
     /// ```

@@ -21,6 +21,7 @@ fn dynamo_fields() -> Vec<(&'static str, serde_json::Value)> {
         ("session_token", json!(SECRETS[2])),
         ("profile", json!("work")),
         ("deletion_protection", json!(true)),
+        ("ttl", json!(false)),
         ("create_table", json!(false)),
         ("managed_table", json!(true)),
         ("connect_timeout_ms", json!(1)),
@@ -74,6 +75,7 @@ fn expected_dynamo() -> DynamoConfig {
     config.session_token = Some(SECRETS[2].into());
     config.profile = Some("work".into());
     config.deletion_protection = true;
+    config.ttl = false;
     config.create_table = false;
     config.managed_table = true;
     config.connect_timeout_ms = 1;
@@ -160,6 +162,18 @@ fn billing_has_a_text_and_a_table_form() {
 
     let five = 5.try_into().expect("not zero");
     let six = 6.try_into().expect("not zero");
+    let mut limited = config.clone();
+    limited.billing = Billing::OnDemandUpTo {
+        read: Some(five),
+        write: None,
+    };
+    let toml = "backend = \"dynamodb\"\ntable = \"orders\"\nbilling = { on_demand_up_to = { read = 5 } }";
+    let up_to = [
+        Config::from_url("dynamodb://orders?billing.on_demand_up_to.read=5").expect("a URL"),
+        toml::from_str(toml).expect("a configuration"),
+    ];
+    assert_eq!(up_to, [Config::new(limited.clone()), Config::new(limited)]);
+
     config.billing = Billing::Provisioned { read: five, write: six };
     let toml = "backend = \"dynamodb\"\ntable = \"orders\"\nbilling = { provisioned = { read = 5, write = 6 } }";
     let provisioned = [
@@ -167,6 +181,63 @@ fn billing_has_a_text_and_a_table_form() {
         toml::from_str(toml).expect("a configuration"),
     ];
     assert_eq!(provisioned, [Config::new(config.clone()), Config::new(config)]);
+}
+
+#[test]
+fn tags_are_given_by_name_in_every_form() {
+    let mut config = DynamoConfig::new("orders");
+    config.tags = [("team", "orders & more"), ("cost:centre", "7")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let toml = "backend = \"dynamodb\"\ntable = \"orders\"\n[tags]\nteam = \"orders & more\"\n\"cost:centre\" = \"7\"";
+    let tagged = [
+        Config::from_url("dynamodb://orders?tags.team=orders%20%26%20more&tags.cost:centre=7").expect("a URL"),
+        toml::from_str(toml).expect("a configuration"),
+    ];
+    assert_eq!(tagged, [Config::new(config.clone()), Config::new(config.clone())]);
+    assert!(format!("{config:?}").contains("cost:centre"));
+}
+
+#[test]
+fn tables_that_cannot_be_made_so_are_refused_before_anything_is_sent() {
+    let valid = |change: &dyn Fn(&mut DynamoConfig)| {
+        let mut config = DynamoConfig::new("orders");
+        change(&mut config);
+        config.validate()
+    };
+    let tag = |name: String, value: String| {
+        move |config: &mut DynamoConfig| drop(config.tags.insert(name.clone(), value.clone()))
+    };
+    valid(&tag("n".repeat(128), "ü".repeat(256))).expect("as long as may be");
+    let many = |count: usize| {
+        move |config: &mut DynamoConfig| {
+            config.tags = (0..count).map(|number| (number.to_string(), String::new())).collect();
+        }
+    };
+    valid(&many(50)).expect("as many as may be");
+    let nothing = Billing::OnDemandUpTo {
+        read: None,
+        write: None,
+    };
+    for (wrong, field) in [
+        (valid(&tag("n".repeat(129), String::new())), "tags"),
+        (valid(&tag(String::new(), String::new())), "tags"),
+        (valid(&tag("aws:n".into(), String::new())), "tags"),
+        (valid(&tag("n".into(), "v".repeat(257))), "tags"),
+        (valid(&many(51)), "tags"),
+        (valid(&move |config| config.billing = nothing), "billing"),
+        (
+            valid(&|config| {
+                config.managed_table = true;
+                config.tags.insert("n".into(), "v".into());
+            }),
+            "tags",
+        ),
+    ] {
+        let error = wrong.expect_err(field);
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(field), "{error}");
+    }
 }
 
 #[test]

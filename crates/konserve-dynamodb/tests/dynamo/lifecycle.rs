@@ -7,7 +7,7 @@ use konserve_core::ErrorKind;
 use konserve_core::backend::{Backend, Read, When};
 use konserve_dynamodb::{Billing, DynamoConfig, DynamoDb, RequestCounter};
 
-use crate::support::{Engine, Reply, Script, check_kind, document, item};
+use crate::support::{Engine, Script, check_kind, document, item};
 
 fn with(config: DynamoConfig, change: impl FnOnce(&mut DynamoConfig)) -> DynamoConfig {
     let mut config = config;
@@ -260,45 +260,6 @@ async fn billing_and_protection_are_what_the_configuration_says() {
     assert_eq!(table.deletion_protection_enabled(), Some(true));
     check_kind(DynamoDb::delete(provisioned.clone()).await, ErrorKind::Denied);
     assert!(DynamoDb::exists(provisioned).await.expect("an answer"));
-}
-
-#[tokio::test]
-async fn a_table_in_the_making_is_waited_for_until_the_timeout_and_one_that_changes_is_used() {
-    let engine = Engine::start().await;
-    DynamoDb::create(engine.config("table")).await.expect("creates");
-    let described = |status: &str| {
-        let body = format!(
-            r#"{{"Table":{{"TableName":"table","TableStatus":"{status}","KeySchema":[{{"AttributeName":"pk","KeyType":"HASH"}},
-            {{"AttributeName":"sk","KeyType":"RANGE"}}],"AttributeDefinitions":[{{"AttributeName":"sk","AttributeType":"N"}},
-            {{"AttributeName":"pk","AttributeType":"S"}}]}}}}"#
-        );
-        Reply::answer("DescribeTable", 200, &body)
-    };
-    let connect = |replies: &[&str]| {
-        let script = Script::default();
-        replies.iter().for_each(|status| script.push(described(status)));
-        let config = with(engine.config("table"), |config| config.table_timeout_ms = 100);
-        let builder = DynamoDb::builder(config).client(engine.client(script.clone()));
-        async move { (builder.connect().await, script) }
-    };
-    for states in [
-        &["CREATING", "ACTIVE"][..],
-        &["UPDATING"],
-        &["CREATING", "CREATING", "UPDATING"],
-        &["DELETING"],
-    ] {
-        let (answer, script) = connect(states).await;
-        answer.expect("connects");
-        assert!(script.is_done(), "{states:?}");
-    }
-    let (answer, _) = connect(&["CREATING"; 20]).await;
-    let error = check_kind(answer, ErrorKind::Unavailable);
-    assert!(error.to_string().contains("still CREATING after 100ms"), "{error}");
-    for state in ["ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"] {
-        let (answer, _) = connect(&[state]).await;
-        let error = check_kind(answer, ErrorKind::Config);
-        assert!(error.to_string().contains(state), "{error}");
-    }
 }
 
 #[tokio::test]

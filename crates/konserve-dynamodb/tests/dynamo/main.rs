@@ -10,3 +10,4 @@ mod limits;
 mod outcomes;
 mod requests;
 mod support;
+mod tables;
