@@ -41,6 +41,8 @@ enum Flaw {
     RevisionIgnored,
     /// After a restart the keys of documents are gone.
     RestartForgets,
+    /// The expiry is not stored.
+    ExpiryLost,
     /// A removal under a revision never comes back.
     Hangs,
     /// A read of three items or more panics.
@@ -119,7 +121,10 @@ impl Backend for Wrong {
         Ok(found)
     }
 
-    async fn write(&self, at: &Address, item: Item, when: When) -> Result<Written> {
+    async fn write(&self, at: &Address, mut item: Item, when: When) -> Result<Written> {
+        if self.flaw == Flaw::ExpiryLost {
+            item.expires = None;
+        }
         if self.strikes(Flaw::WriteDropped, 7) {
             let current = self.memory.read(at, Read::STRONG).await?.map(Occupant::Item);
             let previous = Previous::Known(current);
@@ -313,6 +318,7 @@ found! {
     chunks_that_are_kept: ChunksKept by "model.binaries" in 1 steps;
     a_purge_that_takes_too_much: TooMuchPurged by "model.binaries" in 4 steps;
     a_revision_that_is_ignored: RevisionIgnored by "model.documents" in 4 steps;
+    an_expiry_that_is_lost: ExpiryLost by "model.documents" in 4 steps;
     a_restart_that_forgets: RestartForgets by "model.everything" in 1 steps;
     a_call_that_hangs: Hangs by "model.documents" in 40 steps;
     a_panic: Panics by "model.several-keys" in 6 steps;

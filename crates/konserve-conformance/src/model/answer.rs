@@ -49,6 +49,8 @@ pub(super) struct Known {
     pub(super) kind: Kind,
     pub(super) size: u64,
     pub(super) fields: Map,
+    /// At the end of which minute since the beginning it will be gone.
+    pub(super) expires: Option<u64>,
 }
 
 impl<R> Reply<R> {

@@ -1,23 +1,27 @@
 //! What a step is as a call of `Store`.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use konserve_core::store::{self, UpdateError, Updated};
-use konserve_core::{ErrorKind, Kind, Meta, Result, Revision, Store, Value};
+use konserve_core::{ErrorKind, Instant, Kind, Meta, Result, Revision, Store, Value};
 
 use super::answer::{Answer, Known, Reply};
-use super::step::{Abilities, Body, Call, Function, How, Part, When, fields, pattern};
+use super::step::{Abilities, Body, Call, Function, How, Life, Part, When, fields, pattern};
 
-/// Calls a store. `other` is the one that a broken-off listing is resumed through, `named` the revision that a condition names.
+/// Calls a store. `other` is the one that a broken-off listing is resumed through, `named` the revision that a condition names,
+/// `start` when the sequence began.
 pub(super) async fn perform(
     store: &Store,
     other: &Store,
     call: &Call,
     named: Revision,
     abilities: Abilities,
+    start: Instant,
 ) -> Result<Reply<Revision>> {
+    let known = |meta: &Meta| known(meta, start);
     /// Passes on the options that all requests of a kind have.
     macro_rules! with {
         ($request:expr, how $how:expr) => {
@@ -43,6 +47,19 @@ pub(super) async fn perform(
             match $given {
                 Some(_) => $request.meta(Value::Map(fields(*$given))),
                 None => $request,
+            }
+        };
+        ($request:expr, whole life $life:expr) => {
+            match $life {
+                Life::Minutes(minutes) => $request.ttl(Duration::from_secs(60 * minutes)),
+                Life::Unsaid | Life::Permanent => $request,
+            }
+        };
+        ($request:expr, life $life:expr) => {
+            match $life {
+                Life::Minutes(minutes) => $request.ttl(Duration::from_secs(60 * minutes)),
+                Life::Permanent => $request.permanent(),
+                Life::Unsaid => $request,
             }
         };
     }
@@ -107,7 +124,7 @@ pub(super) async fn perform(
                 Some(kind) => keys.kind(*kind),
                 None => keys,
             };
-            listed(keys.try_collect().await?)?
+            listed(keys.try_collect().await?, known)?
         }
         Call::KeysResumed { after } => {
             let mut first = store.keys().consistent();
@@ -117,19 +134,22 @@ pub(super) async fn perform(
                 None => other.keys().consistent(),
             };
             all.extend(rest.try_collect::<Vec<_>>().await?);
-            listed(all)?
+            listed(all, known)?
         }
         Call::Assoc {
             path,
             value,
             when,
             fields: given,
+            life,
         } => {
             let value = value.value(&abilities);
             written(if path.0.steps().is_empty() {
-                with!(with!(store.assoc(path.0.key(), &value), when when), fields given).await?
+                let assoc = with!(store.assoc(path.0.key(), &value), whole life life);
+                with!(with!(assoc, when when), fields given).await?
             } else {
-                with!(with!(store.assoc_in(&path.0, &value), when when), fields given).await?
+                let assoc = with!(store.assoc_in(&path.0, &value), life life);
+                with!(with!(assoc, when when), fields given).await?
             })
         }
         Call::Update {
@@ -137,23 +157,28 @@ pub(super) async fn perform(
             function,
             when,
             fields: given,
+            life,
         } => match function {
             Function::Put(datum) => {
                 let new = datum.value(&abilities);
                 let update = store.update_in(&path.0, move |_: Option<Value>| new.clone());
+                let update = with!(update, life life);
                 updated(with!(with!(update, revision when), fields given).await?)
             }
             Function::Keep => {
                 let update = store.update_in(&path.0, |old: Option<Value>| old.unwrap_or_default());
+                let update = with!(update, life life);
                 updated(with!(with!(update, revision when), fields given).await?)
             }
             Function::Count => {
                 let count = |old: Option<i64>| old.map_or(1, |count| count.wrapping_add(1));
                 let update = store.update_in(&path.0, count);
+                let update = with!(update, life life);
                 updated(with!(with!(update, revision when), fields given).await?)
             }
             Function::Fail => {
                 let update = store.try_update_in(&path.0, |_: Option<Value>| Err(()));
+                let update = with!(update, life life);
                 match with!(with!(update, revision when), fields given).await {
                     Ok(done) => updated(done),
                     Err(UpdateError::Function(())) => Reply::new(Answer::Declined),
@@ -163,9 +188,14 @@ pub(super) async fn perform(
         },
         Call::Dissoc { key, when } => Reply::new(Answer::Exists(with!(store.dissoc(&key.0), revision when).await?)),
         Call::DissocIn { path } => Reply::new(Answer::Exists(store.dissoc_in(&path.0).await?)),
-        Call::MultiAssoc { pairs, fields: given } => {
+        Call::MultiAssoc {
+            pairs,
+            fields: given,
+            life,
+        } => {
             let pairs = pairs.0.iter().map(|(key, value)| (&key.0, value.value(&abilities)));
-            written(with!(store.multi_assoc(pairs), fields given).await?)
+            let assoc = with!(store.multi_assoc(pairs), whole life life);
+            written(with!(assoc, fields given).await?)
         }
         Call::MultiDissoc { keys } => Reply::new(Answer::Existed(
             store.multi_dissoc(keys.0.iter().map(|key| &key.0)).await?,
@@ -175,8 +205,9 @@ pub(super) async fn perform(
             body,
             when,
             fields: given,
+            life,
         } => {
-            let bassoc = store.bassoc(&key.0, body_of(body, abilities));
+            let bassoc = with!(store.bassoc(&key.0, body_of(body, abilities)), whole life life);
             written(with!(with!(bassoc, when when), fields given).await?)
         }
         Call::Append { key, entry } => {
@@ -204,15 +235,15 @@ fn updated<T: Into<Value>>(updated: Updated<T>) -> Reply<Revision> {
     Reply::with(Answer::Updated { old, new }, vec![revision])
 }
 
-fn listed(mut all: Vec<Meta>) -> Result<Reply<Revision>> {
+fn listed(mut all: Vec<Meta>, known: impl Fn(&Meta) -> Result<Known>) -> Result<Reply<Revision>> {
     all.sort_by(|one, other| one.key.cmp(&other.key));
     let revisions = all.iter().map(|meta| meta.revision).collect();
-    let known = all.iter().map(known).collect::<Result<_>>()?;
+    let known = all.iter().map(&known).collect::<Result<_>>()?;
     Ok(Reply::with(Answer::Listed(known), revisions))
 }
 
 /// What is known of a key, without its revision, from which the time of its last write follows.
-fn known(meta: &Meta) -> Result<Known> {
+fn known(meta: &Meta, start: Instant) -> Result<Known> {
     if meta.kind != Kind::Log && meta.last_write != meta.revision.instant() {
         let message = format!(
             "the last write was at {}, and its revision is of another time",
@@ -225,6 +256,7 @@ fn known(meta: &Meta) -> Result<Known> {
         kind: meta.kind,
         size: meta.size,
         fields: meta.user.clone(),
+        expires: meta.expires.map(|expires| expires.since(start).as_secs() / 60),
     })
 }
 

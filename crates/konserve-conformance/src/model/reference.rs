@@ -1,4 +1,4 @@
-//! The model: what a store is, in plain maps and vectors, without engine, handles, pages, chunks or time.
+//! The model: what a store is, in plain maps and vectors, without engine, handles, pages or chunks; its clock counts minutes.
 //!
 //! It knows one thing that a simple map does not: what each key held before, because a read that may lag may bring that.
 
@@ -11,7 +11,7 @@ use konserve_core::{ErrorKind, Key, Kind, Value};
 
 use super::answer::{Answer, Known, Reply};
 use super::paths;
-use super::step::{Abilities, Call, Datum, Fields, Function, Handle, How, Name, Part, Setup, Step, When, fields};
+use super::step::{Abilities, Call, Datum, Fields, Function, Handle, How, Life, Name, Part, Setup, Step, When, fields};
 
 /// The most keys of one call.
 const MOST_KEYS: usize = 100;
@@ -30,6 +30,8 @@ pub(super) struct Model {
     /// The writes that told their revision, and what they wrote.
     told: Vec<(Stamp, Vec<Key>)>,
     next: Stamp,
+    /// Minutes since the beginning.
+    now: u64,
 }
 
 /// What a key holds.
@@ -39,6 +41,8 @@ pub(super) struct Entry {
     stamp: Stamp,
     size: u64,
     fields: Map,
+    /// The minute from which on it is not there any more.
+    expires: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +63,7 @@ impl Model {
             past: BTreeMap::new(),
             told: Vec::new(),
             next: 0,
+            now: 0,
         }
     }
 
@@ -101,12 +106,16 @@ impl Model {
                 value,
                 when,
                 fields,
+                life,
             } => {
                 let value = value.value(&abilities);
                 let (key, steps) = (path.0.key(), path.0.steps());
                 if steps.is_empty() {
                     let content = Content::Document(value);
-                    return self.store(step.by, key, content, Some(*fields), |model| model.check(key, *when));
+                    let expires = self.end_of(*life);
+                    return self.store(step.by, key, content, Some(*fields), expires, |model| {
+                        model.check(key, *when)
+                    });
                 }
                 let document = self.document(key, *when)?;
                 let taken = document
@@ -116,13 +125,14 @@ impl Model {
                     return Err(ErrorKind::Conflict);
                 }
                 let changed = paths::put(document.as_ref(), steps, &value).ok_or(ErrorKind::Path)?;
-                self.change(step.by, key, changed, *fields)
+                self.change(step.by, key, changed, *fields, *life)
             }
             Call::Update {
                 path,
                 function,
                 when,
                 fields,
+                life,
             } => {
                 let (key, steps) = (path.0.key(), path.0.steps());
                 let document = self.document(key, *when)?;
@@ -138,7 +148,7 @@ impl Model {
                     (Function::Count, Some(_)) => return Err(ErrorKind::Codec),
                 };
                 let changed = paths::put(document.as_ref(), steps, &new).ok_or(ErrorKind::Path)?;
-                let reply = self.change(step.by, key, changed, *fields)?;
+                let reply = self.change(step.by, key, changed, *fields, *life)?;
                 Ok(Reply::with(Answer::Updated { old, new }, reply.revisions))
             }
             Call::Dissoc { key, when } => self.dissoc(&key.0, *when),
@@ -151,28 +161,44 @@ impl Model {
                 let left = document.and_then(|document| paths::without(&document, steps));
                 let existed = left.is_some();
                 if let Some(left) = left {
-                    self.change(step.by, key, left, None)?;
+                    self.change(step.by, key, left, None, Life::Unsaid)?;
                     self.told.pop(); // it has a revision, but says only whether something was there
                 }
                 Ok(Reply::new(Answer::Exists(existed)))
             }
-            Call::MultiAssoc { pairs, fields } => self.multi_assoc(step.by, &pairs.0, *fields),
+            Call::MultiAssoc { pairs, fields, life } => self.multi_assoc(step.by, &pairs.0, *fields, *life),
             Call::MultiDissoc { keys } => self.multi_dissoc(&keys.0),
             Call::Bassoc {
                 key,
                 body,
                 when,
                 fields,
+                life,
             } => {
                 let bytes = body.bytes(&abilities).ok_or(ErrorKind::InvalidInput)?;
                 let content = Content::Binary(bytes);
-                self.store(step.by, &key.0, content, Some(*fields), |model| {
+                let expires = self.end_of(*life);
+                self.store(step.by, &key.0, content, Some(*fields), expires, |model| {
                     model.check(&key.0, *when)
                 })
             }
             Call::Append { key, entry } => self.append(step.by, key, std::slice::from_ref(entry)),
             Call::AppendAll { key, entries } => self.append(step.by, key, &entries.0),
+            Call::Wait { minutes } if abilities.clock => {
+                self.now += minutes;
+                let now = self.now;
+                self.entries.retain(|_, entry| entry.is_there(now));
+                Ok(Reply::new(Answer::Done))
+            }
             _ => Ok(Reply::new(Answer::Done)),
+        }
+    }
+
+    /// From when on what is written now will not be there any more.
+    fn end_of(&self, life: Life) -> Option<u64> {
+        match life {
+            Life::Minutes(minutes) => Some(self.now + minutes),
+            Life::Unsaid | Life::Permanent => None,
         }
     }
 
@@ -187,19 +213,16 @@ impl Model {
             let overtaken = reply.answer == Answer::Failed(ErrorKind::Contended) && self.history(key).len() > 1;
             return overtaken && matches!(call, Call::ReadLog { .. } | Call::ReduceLog { .. } | Call::Bget { .. })
                 || same(&read(call, key, None))
-                || self
-                    .history(key)
-                    .iter()
-                    .any(|entry| same(&read(call, key, Some(entry))));
+                || self.could_be_read(key).any(|entry| same(&read(call, key, Some(entry))));
         }
         match (call, &reply.answer) {
             (Call::MultiGet { keys, .. }, Answer::Values(found)) => found.iter().all(|(key, value)| {
                 let was = |entry: &Arc<Entry>| matches!(&entry.content, Content::Document(old) if old == value);
-                keys.0.iter().any(|name| name.0 == *key) && self.history(key).iter().any(was)
+                keys.0.iter().any(|name| name.0 == *key) && self.could_be_read(key).any(was)
             }),
             (Call::MultiGet { keys, .. }, Answer::Failed(ErrorKind::WrongKind)) => keys.0.iter().any(|name| {
                 let other = |entry: &Arc<Entry>| !matches!(entry.content, Content::Document(_));
-                self.history(&name.0).iter().any(other)
+                self.could_be_read(&name.0).any(other)
             }),
             (Call::Keys { kind, .. }, Answer::Listed(listed)) => {
                 let keys: BTreeSet<_> = listed.iter().map(|known| &known.key).collect();
@@ -208,7 +231,7 @@ impl Model {
                     && all.all(|(known, revision)| {
                         let was =
                             |entry: &Arc<Entry>| entry.known(&known.key) == *known && is_stamp(*revision, entry.stamp);
-                        kind.is_none_or(|kind| kind == known.kind) && self.history(&known.key).iter().any(was)
+                        kind.is_none_or(|kind| kind == known.kind) && self.could_be_read(&known.key).any(was)
                     })
             }
             _ => false,
@@ -217,6 +240,12 @@ impl Model {
 
     fn history(&self, key: &Key) -> &[Arc<Entry>] {
         self.past.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a read that lags may bring: what has ended is not there, however far behind the read is.
+    fn could_be_read(&self, key: &Key) -> impl Iterator<Item = &Arc<Entry>> {
+        let now = self.now;
+        self.history(key).iter().filter(move |entry| entry.is_there(now))
     }
 
     /// Whether a key may be written as a whole.
@@ -246,10 +275,14 @@ impl Model {
         }
     }
 
-    /// Stores a document that was changed in parts: its fields stay unless others are given.
-    fn change(&mut self, by: Handle, key: &Key, document: Value, fields: Fields) -> Outcome {
+    /// Stores a document that was changed in parts: its fields and its end stay unless others are given.
+    fn change(&mut self, by: Handle, key: &Key, document: Value, fields: Fields, life: Life) -> Outcome {
         let given = fields.map(Some);
-        self.store(by, key, Content::Document(document), given, |_| Ok(()))
+        let expires = match life {
+            Life::Unsaid => self.entry(key).and_then(|entry| entry.expires),
+            life => self.end_of(life),
+        };
+        self.store(by, key, Content::Document(document), given, expires, |_| Ok(()))
     }
 
     /// Stores something under a key; without `given`, with the fields that it has.
@@ -259,6 +292,7 @@ impl Model {
         key: &Key,
         content: Content,
         given: Option<Fields>,
+        expires: Option<u64>,
         check: impl FnOnce(&Self) -> Result<(), ErrorKind>,
     ) -> Outcome {
         let size = self.size(by, &content);
@@ -278,6 +312,7 @@ impl Model {
                 stamp,
                 size: size as u64,
                 fields,
+                expires,
             },
         );
         Ok(Reply::with(Answer::Written, vec![stamp]))
@@ -337,7 +372,7 @@ impl Model {
         Reply::with(Answer::Listed(listed), stamps)
     }
 
-    fn multi_assoc(&mut self, by: Handle, pairs: &[(Name, Datum)], given: Fields) -> Outcome {
+    fn multi_assoc(&mut self, by: Handle, pairs: &[(Name, Datum)], given: Fields, life: Life) -> Outcome {
         self.check_many(pairs.len())?;
         let keys: BTreeSet<_> = pairs.iter().map(|(key, _)| key).collect();
         if keys.len() < pairs.len() {
@@ -346,6 +381,7 @@ impl Model {
         for Name(key) in keys {
             self.check(key, When::Always)?;
         }
+        let expires = self.end_of(life);
         let stamp = self.stamp(pairs.iter().map(|(key, _)| key.0.clone()).collect());
         for (Name(key), value) in pairs {
             let content = Content::Document(value.value(&self.abilities));
@@ -357,6 +393,7 @@ impl Model {
                     stamp,
                     size,
                     fields: fields(given),
+                    expires,
                 },
             );
         }
@@ -413,6 +450,7 @@ impl Model {
                 stamp,
                 size: 0,
                 fields: Map::new(),
+                expires: None,
             },
         );
         Ok(Reply::new(Answer::Position(position)))
@@ -486,7 +524,12 @@ impl Entry {
             kind,
             size: self.size,
             fields: self.fields.clone(),
+            expires: self.expires,
         }
+    }
+
+    fn is_there(&self, now: u64) -> bool {
+        self.expires.is_none_or(|expires| expires > now)
     }
 }
 

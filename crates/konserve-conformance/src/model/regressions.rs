@@ -14,6 +14,7 @@ use super::step::Call::*;
 use super::step::Function::*;
 use super::step::Handle::*;
 use super::step::How::*;
+use super::step::Life::*;
 use super::step::Part::*;
 use super::step::Size::*;
 use super::step::When::*;
@@ -52,9 +53,9 @@ pub(super) fn trials() -> Vec<Trial> {
 fn update_of_a_large_document() -> Sequence {
     let setup = Setup { tiny: true, json: false };
     let steps = vec![
-        step(Second, Assoc { path: path("[:a]")?, value: text(Medium, 1), when: Always, fields: Some(1) }),
-        step(Second, Update { path: path("[:a]")?, function: Put(text(Medium, 2)), when: Always, fields: None }),
-        step(First, Update { path: path("[:a]")?, function: Put(text(Medium, 3)), when: Own(0), fields: None }),
+        step(Second, Assoc { path: path("[:a]")?, value: text(Medium, 1), when: Always, fields: Some(1), life: Unsaid }),
+        step(Second, Update { path: path("[:a]")?, function: Put(text(Medium, 2)), when: Always, fields: None, life: Unsaid }),
+        step(First, Update { path: path("[:a]")?, function: Put(text(Medium, 3)), when: Own(0), fields: None, life: Unsaid }),
         step(Second, Get { path: path("[:a]")?, how: Consistent }),
         step(Second, Get { path: path("[:a]")?, how: Default }),
     ];
@@ -100,7 +101,7 @@ fn append_to_what_is_no_log_any_more() -> Sequence {
     let steps = vec![
         step(First, Append { key: key(":a")?, entry: edn("0")? }),
         step(Second, Dissoc { key: key(":a")?, when: Always }),
-        step(Second, Bassoc { key: key(":a")?, body: Pieces(Medium, 1, 7), when: Absent, fields: None }),
+        step(Second, Bassoc { key: key(":a")?, body: Pieces(Medium, 1, 7), when: Absent, fields: None, life: Unsaid }),
         step(First, Append { key: key(":a")?, entry: edn("1")? }),
         step(First, ReadLog { key: key(":a")?, part: All, how: Default }),
         step(First, ReadLog { key: key(":a")?, part: Last(1), how: Consistent }),
@@ -147,12 +148,12 @@ fn last_entries_of_a_short_log() -> Sequence {
 fn chunks_that_nothing_names() -> Sequence {
     let setup = Setup { tiny: true, json: true };
     let steps = vec![
-        step(Second, Assoc { path: path("[:a]")?, value: text(Medium, 1), when: Always, fields: None }),
-        step(Second, Bassoc { key: key(":a")?, body: Bytes(Exactly(1025), 2), when: Own(0), fields: Some(2) }),
-        step(Second, Bassoc { key: key(":b")?, body: Broken(1400), when: Always, fields: None }),
-        step(Second, Assoc { path: path("[:a]")?, value: text(Medium, 3), when: Own(1), fields: None }),
+        step(Second, Assoc { path: path("[:a]")?, value: text(Medium, 1), when: Always, fields: None, life: Unsaid }),
+        step(Second, Bassoc { key: key(":a")?, body: Bytes(Exactly(1025), 2), when: Own(0), fields: Some(2), life: Unsaid }),
+        step(Second, Bassoc { key: key(":b")?, body: Broken(1400), when: Always, fields: None, life: Unsaid }),
+        step(Second, Assoc { path: path("[:a]")?, value: text(Medium, 3), when: Own(1), fields: None, life: Unsaid }),
         step(First, Bget { key: key(":a")?, range: Some((1000, 1030)), how: Consistent }),
-        step(First, MultiAssoc { pairs: list([(key(":a")?, edn("1")?), (key(":c")?, edn("{}")?)]), fields: None }),
+        step(First, MultiAssoc { pairs: list([(key(":a")?, edn("1")?), (key(":c")?, edn("{}")?)]), fields: None, life: Unsaid }),
         step(Second, Append { key: key(":d")?, entry: text(Medium, 4) }),
         step(First, Wait { minutes: 200 }),
         step(First, Collect),
@@ -167,14 +168,14 @@ fn chunks_that_nothing_names() -> Sequence {
 fn several_keys_some_of_them_absent() -> Sequence {
     let setup = Setup { tiny: true, json: false };
     let steps = vec![
-        step(Second, MultiAssoc { pairs: list([(key(":a")?, text(Medium, 1)), (key(":b")?, edn("1")?)]), fields: Some(1) }),
+        step(Second, MultiAssoc { pairs: list([(key(":a")?, text(Medium, 1)), (key(":b")?, edn("1")?)]), fields: Some(1), life: Unsaid }),
         step(First, MultiDissoc { keys: list([key(":a")?, key(":c")?]) }),
         step(First, MultiDissoc { keys: list([key(":a")?, key(":c")?]) }),
         step(Second, MultiGet { keys: list([key(":a")?, key(":b")?]), how: Consistent }),
         step(Second, Append { key: key(":c")?, entry: edn("0")? }),
         step(First, MultiDissoc { keys: list([key(":b")?, key(":c")?]) }),
-        step(First, MultiAssoc { pairs: list([(key(":b")?, edn("2")?), (key(":c")?, edn("2")?)]), fields: None }),
-        step(First, MultiAssoc { pairs: list([(key(":b")?, edn("2")?), (key(":b")?, edn("3")?)]), fields: None }),
+        step(First, MultiAssoc { pairs: list([(key(":b")?, edn("2")?), (key(":c")?, edn("2")?)]), fields: None, life: Unsaid }),
+        step(First, MultiAssoc { pairs: list([(key(":b")?, edn("2")?), (key(":b")?, edn("3")?)]), fields: None, life: Unsaid }),
     ];
     Ok((setup, steps))
 }

@@ -13,9 +13,9 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::sync::{mpsc, oneshot};
 
-use super::step::{Abilities, Setup, Step};
+use super::step::{Setup, Step};
 use super::strategies::{Sequences, Subjects, sequences};
-use super::subject::Subject;
+use super::subject::{Subject, abilities};
 use crate::arena::{Arena, Random};
 use crate::failure::{Failure, Verdict};
 use crate::suite::text_of;
@@ -35,7 +35,7 @@ const SHARES: u32 = 5;
 
 /// Tries some sequences that follow from the seed. The one that fails is made shorter.
 pub(super) async fn search(arena: Arc<Arena>, subjects: Subjects) -> Verdict {
-    let abilities = Abilities::of(&arena.capabilities);
+    let abilities = abilities(&arena);
     let share = arena.patience() / SHARES;
     let seed = arena.seed;
     let (asks, mut asked) = mpsc::channel(1);

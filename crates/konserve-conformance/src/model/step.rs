@@ -83,12 +83,14 @@ pub(super) enum Call {
         value: Datum,
         when: When,
         fields: Fields,
+        life: Life,
     },
     Update {
         path: Steps,
         function: Function,
         when: When,
         fields: Fields,
+        life: Life,
     },
     Dissoc {
         key: Name,
@@ -100,6 +102,7 @@ pub(super) enum Call {
     MultiAssoc {
         pairs: List<(Name, Datum)>,
         fields: Fields,
+        life: Life,
     },
     MultiDissoc {
         keys: List<Name>,
@@ -109,6 +112,7 @@ pub(super) enum Call {
         body: Body,
         when: When,
         fields: Fields,
+        life: Life,
     },
     Append {
         key: Name,
@@ -158,6 +162,17 @@ pub(super) fn fields(given: Fields) -> Map {
         .map(|number| (Value::from("by"), Value::from(number)))
         .into_iter()
         .collect()
+}
+
+/// What a write says about how long what it writes will be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Nothing: for good, and when a document is changed, as long as it would have been.
+    Unsaid,
+    /// So many minutes.
+    Minutes(u64),
+    /// For good.
+    Permanent,
 }
 
 /// What an update makes of what is there.
@@ -278,13 +293,16 @@ impl fmt::Debug for Steps {
 pub(super) struct Abilities {
     pub(super) item_limit: Option<usize>,
     pub(super) transactions: bool,
+    /// There is a clock that can be set. Time passes in no other way then, and otherwise not enough to matter.
+    pub(super) clock: bool,
 }
 
 impl Abilities {
-    pub(super) fn of(capabilities: &Capabilities) -> Self {
+    pub(super) fn of(capabilities: &Capabilities, clock: bool) -> Self {
         Self {
             item_limit: capabilities.item_limit,
             transactions: capabilities.transactions.is_some(),
+            clock,
         }
     }
 

@@ -12,7 +12,8 @@ use proptest_state_machine::Sequential;
 
 use super::reference::{Content, Entry, Model};
 use super::step::{
-    Abilities, Body, Call, Datum, Fields, Function, Handle, How, List, Name, Part, Setup, Size, Step, Steps, When, step,
+    Abilities, Body, Call, Datum, Fields, Function, Handle, How, Life, List, Name, Part, Setup, Size, Step, Steps,
+    When, step,
 };
 
 /// What a sequence is mainly about.
@@ -156,33 +157,36 @@ fn about_documents(model: &Model) -> Weighted {
         (
             4,
             {
-                let all = (names(model, is_free), data(1), conditions(), given());
-                all.prop_map(move |(key, value, when, fields)| Call::Assoc {
+                let all = (names(model, is_free), data(1), conditions(), given(), lives());
+                all.prop_map(move |(key, value, when, fields, life)| Call::Assoc {
                     path: root(key),
                     value,
                     when,
                     fields,
+                    life,
                 })
             }
             .boxed(),
         ),
         (4, {
-            let all = (paths(model), data(1), conditions(), given());
-            all.prop_map(|(path, value, when, fields)| Call::Assoc {
+            let all = (paths(model), data(1), conditions(), given(), lives());
+            all.prop_map(|(path, value, when, fields, life)| Call::Assoc {
                 path,
                 value,
                 when,
                 fields,
+                life,
             })
             .boxed()
         }),
         (3, {
-            let all = (updated, function, revisions(), given());
-            all.prop_map(|(path, function, when, fields)| Call::Update {
+            let all = (updated, function, revisions(), given(), lives());
+            all.prop_map(|(path, function, when, fields, life)| Call::Update {
                 path,
                 function,
                 when,
                 fields,
+                life,
             })
             .boxed()
         }),
@@ -212,12 +216,13 @@ fn about_binaries(model: &Model) -> Weighted {
     let range = option::of((0..4000_u64, 0..4000_u64));
     vec![
         (3, {
-            let all = (names(model, is_free), body, conditions(), given());
-            all.prop_map(|(key, body, when, fields)| Call::Bassoc {
+            let all = (names(model, is_free), body, conditions(), given(), lives());
+            all.prop_map(|(key, body, when, fields, life)| Call::Bassoc {
                 key,
                 body,
                 when,
                 fields,
+                life,
             })
             .boxed()
         }),
@@ -276,8 +281,8 @@ fn about_several(model: &Model) -> Weighted {
     vec![
         (3, {
             let pairs = vec((names(model, is_no_log), data(1)), 0..4).prop_map(List);
-            (pairs, given())
-                .prop_map(|(pairs, fields)| Call::MultiAssoc { pairs, fields })
+            (pairs, given(), lives())
+                .prop_map(|(pairs, fields, life)| Call::MultiAssoc { pairs, fields, life })
                 .boxed()
         }),
         (2, {
@@ -446,6 +451,15 @@ fn given() -> impl Strategy<Value = Fields> {
     prop_oneof![3 => Just(None), 1 => any::<u8>().prop_map(Some)]
 }
 
+/// Mostly nothing is said. What ends does so at a moment that waiting leads to, or between two.
+fn lives() -> impl Strategy<Value = Life> {
+    prop_oneof![
+        6 => Just(Life::Unsaid),
+        3 => select(vec![1, 4, 30, 200, 100_000]).prop_map(Life::Minutes),
+        1 => Just(Life::Permanent)
+    ]
+}
+
 fn how() -> impl Strategy<Value = How> {
     prop_oneof![3 => Just(How::Consistent), 1 => Just(How::Default)]
 }
@@ -463,6 +477,7 @@ mod tests {
     const ABILITIES: Abilities = Abilities {
         item_limit: Some(400_000),
         transactions: true,
+        clock: true,
     };
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use konserve_core::backend::{Backend, Listing, Read, Space};
 use konserve_core::store::Options;
-use konserve_core::{Key, Kind, Revision, Store};
+use konserve_core::{Clock, Instant, Key, Kind, Revision, Store, SystemClock};
 
 use super::answer::{Answer, Reply};
 use super::perform::perform;
@@ -14,6 +14,7 @@ use super::reference::{Content, Model, Stamp};
 use super::step::{Abilities, Call, Handle, How, Name, Part, Setup, Step, Steps, When, step};
 use crate::arena::Arena;
 use crate::failure::{Failure, Verdict, brief, check};
+use crate::trial::Capability;
 
 /// What a condition names that is about a write that there never was.
 const NEVER: Revision = Revision::from_bytes([0; 16]);
@@ -34,6 +35,8 @@ pub(super) struct Subject {
     revisions: BTreeMap<Stamp, Revision>,
     /// The highest revision of each key.
     highest: BTreeMap<Key, Revision>,
+    /// When the sequence began, by the clock of the stores.
+    start: Instant,
 }
 
 impl Subject {
@@ -44,7 +47,11 @@ impl Subject {
             first: over(&arena, setup, Handle::First, Arc::clone(&engine)),
             second: over(&arena, setup, Handle::Second, second),
             engine,
-            model: Model::new(Abilities::of(&arena.capabilities), setup),
+            model: Model::new(abilities(&arena), setup),
+            start: match arena.namespace.clock() {
+                Some(clock) => clock.now(),
+                None => SystemClock.now(),
+            },
             revisions: BTreeMap::new(),
             highest: BTreeMap::new(),
             setup,
@@ -69,7 +76,7 @@ impl Subject {
         };
         let reply = match &step.call {
             Call::Wait { .. } | Call::Replace | Call::Restart => self.intervene(&step.call).await?,
-            call => match perform(store, other, call, revision, self.model.abilities).await {
+            call => match perform(store, other, call, revision, self.model.abilities, self.start).await {
                 Ok(reply) => reply,
                 Err(error) => Reply::new(Answer::Failed(error.kind())),
             },
@@ -244,6 +251,11 @@ impl Subject {
         }
         Ok(())
     }
+}
+
+/// What decides which answers are right.
+pub(super) fn abilities(arena: &Arena) -> Abilities {
+    Abilities::of(&arena.capabilities, arena.declares(Capability::Clock))
 }
 
 /// A store over a handle. What is left behind is collected when a sequence says so, and by nobody else.

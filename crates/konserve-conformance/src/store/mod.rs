@@ -5,6 +5,7 @@
 mod binaries;
 mod documents;
 mod errors;
+mod expiry;
 mod logs;
 mod multi;
 mod paths;
@@ -30,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         typed::trials(),
         paths::trials(),
         updates::trials(),
+        expiry::trials(),
         multi::trials(),
         sizes::trials(),
         binaries::trials(),

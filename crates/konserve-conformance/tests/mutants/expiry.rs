@@ -7,7 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future;
 use futures::stream::{self, StreamExt};
-use konserve_core::backend::{Address, Backend, Item, Listing, Occupant, Purge, Read, RowQuery, Space, When, Written};
+use konserve_core::backend::{
+    Address, Backend, Committed, Item, Listing, Mutation, Occupant, Previous, Purge, Read, RowQuery, Space, When,
+    Written,
+};
 use konserve_core::{Clock, Instant, Result, Rev};
 
 use crate::engine::{Listed, Right, Rows, Wrong};
@@ -69,9 +72,37 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             "reads without the body fetch some attributes only, and the expiry is not among them",
             || Until::new(Where::Meta),
         ),
+        Mutant::new(
+            "expiry.lost-in-commits",
+            "store.ttl-of-several-keys",
+            "the expiry is stored by single writes and was forgotten in transactions",
+            || LostInCommits,
+        ),
+        Mutant::new(
+            "expiry.of-the-predecessor",
+            "store.ttl-follows-writes",
+            "the attribute is set where there is an expiry and not removed where there is none",
+            || OfThePredecessor,
+        ),
+        Mutant::new(
+            "expiry.left-out-of-meta",
+            "store.ttl-follows-writes",
+            "reads without the body do not bring the expiry",
+            || LeftOutOfMeta,
+        ),
+        Mutant::new(
+            "expiry.matches-what-has-ended",
+            "store.ttl-in-the-middle-of-an-update",
+            "a condition on the revision compares the revision and nothing else",
+            || MatchesWhatHasEnded,
+        ),
     ]
 }
 
+struct LostInCommits;
+struct OfThePredecessor;
+struct LeftOutOfMeta;
+struct MatchesWhatHasEnded;
 /// When items expire instead.
 struct Expires(fn(Instant) -> Instant);
 /// What expires, and when.
@@ -97,6 +128,53 @@ impl Wrong for Expires {
     async fn write(&self, right: &Right, at: &Address, item: Item, when: When) -> Result<Written> {
         let expires = item.expires.map(self.0);
         right.write(at, Item { expires, ..item }, when).await
+    }
+}
+
+#[async_trait]
+impl Wrong for LostInCommits {
+    async fn commit(&self, right: &Right, mut all: Vec<Mutation>) -> Result<Committed> {
+        for mutation in &mut all {
+            if let Mutation::Write { item, .. } = mutation {
+                item.expires = None;
+            }
+        }
+        right.commit(all).await
+    }
+}
+
+#[async_trait]
+impl Wrong for OfThePredecessor {
+    async fn write(&self, right: &Right, at: &Address, item: Item, when: When) -> Result<Written> {
+        let before = right.read(at, Read::STRONG).await?.and_then(|before| before.expires);
+        let expires = item.expires.or(before);
+        right.write(at, Item { expires, ..item }, when).await
+    }
+}
+
+#[async_trait]
+impl Wrong for LeftOutOfMeta {
+    async fn read(&self, right: &Right, at: &Address, how: Read) -> Result<Option<Item>> {
+        let found = right.read(at, how).await?;
+        Ok(found.map(|item| Item {
+            expires: item.expires.filter(|_| how.body),
+            ..item
+        }))
+    }
+}
+
+#[async_trait]
+impl Wrong for MatchesWhatHasEnded {
+    async fn write(&self, right: &Right, at: &Address, item: Item, when: When) -> Result<Written> {
+        match (when, right.occupant(at).await?) {
+            (When::Matches(rev), Some(Occupant::Tombstone(is))) if rev == is && item.rev > is => {
+                right.put(at, Occupant::Item(item)).await?;
+                Ok(Written::Applied {
+                    previous: Previous::Unknown,
+                })
+            }
+            _ => right.write(at, item, when).await,
+        }
     }
 }
 
