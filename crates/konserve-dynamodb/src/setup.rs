@@ -28,11 +28,14 @@ pub struct TableWait {
     pub timeout: Duration,
 }
 
+type CustomizeTable = dyn Fn(CreateTableFluentBuilder) -> CreateTableFluentBuilder + Send + Sync;
+type TellWait = dyn Fn(&TableWait) + Send + Sync;
+
 /// What a program wants to do about a table beyond the configuration.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
-    pub(crate) create_table: Option<Arc<dyn Fn(CreateTableFluentBuilder) -> CreateTableFluentBuilder + Send + Sync>>,
-    pub(crate) wait: Option<Arc<dyn Fn(&TableWait) + Send + Sync>>,
+    pub(crate) create_table: Option<Arc<CustomizeTable>>,
+    pub(crate) wait: Option<Arc<TellWait>>,
 }
 
 impl fmt::Debug for Hooks {
