@@ -83,7 +83,7 @@ impl Connection {
     {
         let mut call = self.call(operation, false)?;
         loop {
-            match call.attempt(send()).await {
+            match call.attempt(Box::pin(send())).await {
                 Ok(output) => return Ok(output),
                 Err(error) => call.again(call.failed(error)).await?,
             }
@@ -145,7 +145,7 @@ impl<'a> Call<'a> {
         self.in_doubt
     }
 
-    /// Sends it once.
+    /// Sends it once. Pass the future of the SDK in a box: it is large, and nested deeper than the compiler likes.
     pub(crate) async fn attempt<O, E>(&mut self, send: impl Future<Output = Attempt<O, E>>) -> Attempt<O, E>
     where
         O: Answer,

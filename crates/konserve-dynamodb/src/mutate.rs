@@ -119,7 +119,7 @@ impl Connection {
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let mut call = self.call("TransactWriteItems", true)?.sized(bytes);
         loop {
-            let error = match call.attempt(commit.clone().send()).await {
+            let error = match call.attempt(Box::pin(commit.clone().send())).await {
                 Ok(_) => return Ok(Committed::Applied),
                 Err(error) => error,
             };
@@ -211,7 +211,7 @@ impl Connection {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send();
-        match call.attempt(send).await {
+        match call.attempt(Box::pin(send)).await {
             Ok(output) => Ok(Ok(output.attributes)),
             Err(SdkError::ServiceError(context)) if context.err().is_conditional_check_failed_exception() => {
                 match context.into_err() {

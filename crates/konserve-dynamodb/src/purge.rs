@@ -71,7 +71,7 @@ impl Connection {
                 .request_items(self.layout.table(), std::mem::take(&mut left))
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let output = loop {
-                match call.attempt(batch.clone().send()).await {
+                match call.attempt(Box::pin(batch.clone().send())).await {
                     Ok(output) => break output,
                     Err(error) => call.again(call.failed(error)).await?,
                 }
@@ -104,7 +104,7 @@ impl Connection {
             .expression_attribute_values(":now", expression::now_value(self.now()))
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         loop {
-            match call.attempt(delete.clone().send()).await {
+            match call.attempt(Box::pin(delete.clone().send())).await {
                 Ok(_) => return Ok(()),
                 // Something newer is there, or nothing.
                 Err(SdkError::ServiceError(context)) if context.err().is_conditional_check_failed_exception() => {

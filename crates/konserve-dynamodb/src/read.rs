@@ -97,7 +97,7 @@ impl Connection {
                 .request_items(self.layout.table(), wanted)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let output = loop {
-                match call.attempt(batch.clone().send()).await {
+                match call.attempt(Box::pin(batch.clone().send())).await {
                     Ok(output) => break output,
                     Err(error) => call.again(call.failed(error)).await?,
                 }

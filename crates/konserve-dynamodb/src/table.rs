@@ -217,7 +217,7 @@ impl Connection {
         let mut call = self.call("DescribeTable", false)?;
         let describe = self.client.describe_table().table_name(self.layout.table());
         loop {
-            match call.attempt(describe.clone().send()).await {
+            match call.attempt(Box::pin(describe.clone().send())).await {
                 Ok(output) => return Ok(output.table),
                 Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => {
                     return Ok(None);
@@ -276,7 +276,7 @@ impl Connection {
         }
         let mut call = self.call("CreateTable", true)?;
         loop {
-            match call.attempt(create.clone().send()).await {
+            match call.attempt(Box::pin(create.clone().send())).await {
                 Ok(_) => return Ok(true),
                 Err(SdkError::ServiceError(context)) if context.err().is_resource_in_use_exception() => {
                     return Ok(false);
@@ -291,7 +291,7 @@ impl Connection {
         let mut call = self.call("DeleteTable", true)?;
         let delete = self.client.delete_table().table_name(self.layout.table());
         loop {
-            match call.attempt(delete.clone().send()).await {
+            match call.attempt(Box::pin(delete.clone().send())).await {
                 Ok(_) => return Ok(true),
                 Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => {
                     return Ok(true);
@@ -341,7 +341,7 @@ impl Connection {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         loop {
-            let error = match call.attempt(put.clone().send()).await {
+            let error = match call.attempt(Box::pin(put.clone().send())).await {
                 Ok(_) => return Ok(Some(created.to_string())),
                 Err(error) => error,
             };
