@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use konserve_conformance::{Harness, Namespace, Outcome, Suite};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Previous, Purge, Read, RowQuery,
-    Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Previous, Purge, Read,
+    RowQuery, Space, When, Written,
 };
 use konserve_core::{Error, ErrorKind, Result, Rev};
 use konserve_memory::Memory;
@@ -239,6 +239,10 @@ impl Backend for Wrong {
 
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
         self.memory.list(space, how)
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.memory.stats()
     }
 
     async fn close(&self) -> Result<()> {

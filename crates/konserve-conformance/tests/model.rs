@@ -9,8 +9,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use konserve_conformance::{Harness, ManualClock, Namespace, Outcome, Suite};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Previous, Purge, Read, RowQuery,
-    Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Previous, Purge, Read,
+    RowQuery, Space, When, Written,
 };
 use konserve_core::{Instant, Result, Rev};
 use konserve_memory::Memory;
@@ -183,6 +183,10 @@ impl Backend for Wrong {
             true => shortened(list),
             false => list,
         }
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.memory.stats()
     }
 
     async fn close(&self) -> Result<()> {

@@ -11,8 +11,8 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::backend::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery, Space, When,
-    Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery,
+    Space, When, Written,
 };
 use crate::{Error, ErrorKind, Outcome, Result, Rev};
 
@@ -229,6 +229,10 @@ impl Backend for Layer {
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
         let inner = Arc::clone(&self.inner);
         self.pass_stream(Call::List(space), move || inner.list(space, how))
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.inner.stats()
     }
 
     async fn close(&self) -> Result<()> {

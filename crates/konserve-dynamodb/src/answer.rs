@@ -1,5 +1,6 @@
 //! What is read from every answer, whatever was asked.
 
+use aws_sdk_dynamodb::operation::RequestId;
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
 use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
 use aws_sdk_dynamodb::operation::create_table::CreateTableOutput;
@@ -16,7 +17,7 @@ use aws_sdk_dynamodb::operation::update_time_to_live::UpdateTimeToLiveOutput;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 
 /// An answer of DynamoDB.
-pub(crate) trait Answer {
+pub(crate) trait Answer: RequestId {
     /// The capacity that it took, by table.
     fn consumed(&self) -> &[ConsumedCapacity];
 

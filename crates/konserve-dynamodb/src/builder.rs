@@ -18,8 +18,11 @@ use crate::config::DynamoConfig;
 use crate::connection::Connection;
 use crate::dynamo::DynamoDb;
 use crate::layout::Layout;
+use crate::observe::{Observer, ServerLookout};
 use crate::requests::RequestCounter;
 use crate::setup::{Hooks, Setup, TableWait};
+#[cfg(feature = "xray")]
+use crate::xray::{TraceHeader, XRay};
 
 /// A store on DynamoDB that is not there yet: settings, and what to do with them.
 ///
@@ -214,24 +217,24 @@ impl DynamoDbBuilder {
         } = self;
         config.validate()?;
         let credentials = credentials.or_else(|| explicit_credentials(&config));
-        let mut settings = match source {
+        let (mut settings, region) = match source {
             Source::Client(client) => {
                 let mut settings = client.config().to_builder();
                 settings = settings.timeout_config(bounded(&config, client.config().timeout_config()));
                 if let Some(credentials) = credentials {
                     settings = settings.credentials_provider(credentials);
                 }
-                settings
+                (settings, client.config().region().cloned())
             }
             Source::Sdk(sdk) => {
                 let sdk = override_sdk(&config, *sdk, credentials);
                 require_region(sdk.region())?;
-                aws_sdk_dynamodb::config::Builder::from(&sdk)
+                (aws_sdk_dynamodb::config::Builder::from(&sdk), sdk.region().cloned())
             }
             Source::Config => {
                 let sdk = load_sdk(&config, credentials).await;
                 require_region(sdk.region())?;
-                aws_sdk_dynamodb::config::Builder::from(&sdk)
+                (aws_sdk_dynamodb::config::Builder::from(&sdk), sdk.region().cloned())
             }
         };
         if let Some(client) = http_client {
@@ -240,6 +243,21 @@ impl DynamoDbBuilder {
         if let Some(counter) = counter {
             settings = settings.interceptor(counter);
         }
+        #[cfg(feature = "xray")]
+        let x_ray = match config.x_ray {
+            true => Some(XRay::new(config.x_ray_daemon.as_deref()).await?),
+            false => None,
+        };
+        #[cfg(feature = "xray")]
+        if x_ray.is_some() {
+            settings = settings.interceptor(TraceHeader);
+        }
+        let region = region.as_ref().map(Region::to_string);
+        let observer = Observer::new(&config.table, region, environment.clone());
+        #[cfg(feature = "xray")]
+        let observer = observer.with_x_ray(x_ray);
+        let observer = Arc::new(observer);
+        settings = settings.interceptor(ServerLookout(Arc::clone(&observer)));
         // The SDK would repeat requests behind our back; see `call`.
         settings = settings.retry_config(RetryConfig::disabled());
         let connection = Connection {
@@ -249,6 +267,7 @@ impl DynamoDbBuilder {
             patience: config.request_timeout(),
             max_attempts: config.max_attempts,
             budget: Budget::full(),
+            observer,
         };
         Ok((Setup::new(config, hooks), connection))
     }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::answer::Answer;
 use crate::connection::Connection;
 use crate::fault::Request;
+use crate::observe::Observation;
 
 /// What DynamoDB's answer to one attempt was.
 pub(crate) type Attempt<O, E> = Result<O, SdkError<E, HttpResponse>>;
@@ -71,6 +72,7 @@ pub(crate) struct Call<'a> {
     paid: u32,
     /// Some attempt may have been applied, now or later.
     in_doubt: bool,
+    observation: Observation<'a>,
 }
 
 impl Connection {
@@ -114,6 +116,7 @@ impl Connection {
             pauses: 0,
             paid: 0,
             in_doubt: false,
+            observation: self.observer.begin(operation),
         })
     }
 
@@ -145,6 +148,11 @@ impl<'a> Call<'a> {
         self.in_doubt
     }
 
+    /// Each attempt from now on asks for so many items, or sends them.
+    pub(crate) fn batch(&mut self, items: usize) {
+        self.observation.batch(items);
+    }
+
     /// Sends it once. Pass the future of the SDK in a box: it is large, and nested deeper than the compiler likes.
     pub(crate) async fn attempt<O, E>(&mut self, send: impl Future<Output = Attempt<O, E>>) -> Attempt<O, E>
     where
@@ -155,13 +163,17 @@ impl<'a> Call<'a> {
         let own = self
             .attempt_timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
-        let answer = match timeout_at(own.map_or(self.deadline, |own| own.min(self.deadline)), send).await {
+        let until = own.map_or(self.deadline, |own| own.min(self.deadline));
+        let answer = match timeout_at(until, self.observation.attempt(send)).await {
             Ok(answer) => answer,
             Err(elapsed) => Err(SdkError::timeout_error(elapsed)),
         };
-        if let Ok(output) = &answer {
-            self.connection.budget.put_back(std::mem::take(&mut self.paid));
-            self.request.log(output.capacity());
+        match &answer {
+            Ok(output) => {
+                self.connection.budget.put_back(std::mem::take(&mut self.paid));
+                self.observation.answered(output);
+            }
+            Err(error) => self.observation.refused(error),
         }
         answer
     }
@@ -187,7 +199,9 @@ impl<'a> Call<'a> {
     /// This error, when another attempt cannot help, comes too late or is not affordable; `unknown_outcome` when an earlier
     /// attempt may have been applied.
     pub(crate) async fn again(&mut self, error: Error) -> Result<()> {
-        self.in_doubt |= error.outcome() == Outcome::Unknown;
+        if error.outcome() == Outcome::Unknown {
+            self.doubt();
+        }
         let pace = match error.kind() {
             ErrorKind::Throttled => THROTTLED,
             ErrorKind::Contended => CONTENDED,
@@ -197,25 +211,14 @@ impl<'a> Call<'a> {
             return Err(self.given_up(error));
         }
         let sent = self.pauses + 1;
-        let resume = Instant::now() + self.pause(pace);
+        let pause = self.pause(pace);
+        let resume = Instant::now() + pause;
         let is_last = self.connection.max_attempts.is_some_and(|most| sent >= most.get());
         if is_last || resume >= self.deadline || !self.connection.budget.take(pace.price) {
             return Err(self.given_up(error));
         }
         self.paid = pace.price;
-        let Request {
-            operation,
-            table,
-            attempt,
-            ..
-        } = self.request;
-        tracing::debug!(
-            operation,
-            table,
-            attempt,
-            reason = error.kind().as_str(),
-            "DynamoDB request is repeated"
-        );
+        self.observation.repeated(&error, pause);
         tokio::time::sleep_until(resume).await;
         Ok(())
     }
@@ -224,19 +227,30 @@ impl<'a> Call<'a> {
     pub(crate) async fn again_if_certain(&mut self, error: Error) -> Result<()> {
         match error.outcome() {
             Outcome::NotApplied => self.again(error).await,
-            Outcome::Unknown => Err(error),
+            Outcome::Unknown => {
+                self.doubt();
+                Err(self.given_up(error))
+            }
         }
     }
 
     /// The error that the request ends with when this is the last that was heard of it.
     pub(crate) fn given_up(&self, error: Error) -> Error {
-        if error.outcome() == Outcome::Unknown || !self.in_doubt {
-            return error;
-        }
-        let message = "an earlier attempt was not answered, and whether it was applied could not be found out";
-        self.request
-            .error(ErrorKind::UnknownOutcome, message)
-            .with_source(error)
+        let error = if error.outcome() == Outcome::Unknown || !self.in_doubt {
+            error
+        } else {
+            let message = "an earlier attempt was not answered, and whether it was applied could not be found out";
+            let unknown = self.request.error(ErrorKind::UnknownOutcome, message);
+            unknown.with_source(error)
+        };
+        self.observation.failed(&error);
+        error
+    }
+
+    /// From now on, some attempt may have been applied.
+    fn doubt(&mut self) {
+        self.in_doubt = true;
+        self.observation.doubted();
     }
 
     /// Growing, with full jitter.

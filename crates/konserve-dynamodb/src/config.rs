@@ -82,6 +82,13 @@ pub struct DynamoConfig {
     /// namespace, and deleting the store deletes its items.
     #[serde(default)]
     pub managed_table: bool,
+    /// Reports each request to AWS X-Ray, as a subsegment of the current OpenTelemetry context, and sends the trace header
+    /// along. Needs the cargo feature `xray`; see `docs/observability.md`.
+    #[serde(default)]
+    pub x_ray: bool,
+    /// Where the X-Ray daemon listens for UDP, as `host:port`. Default: `AWS_XRAY_DAEMON_ADDRESS`, then `127.0.0.1:2000`.
+    #[serde(default)]
+    pub x_ray_daemon: Option<String>,
     /// Milliseconds to wait for a connection to the endpoint. Default: 3,100.
     #[serde(default = "connect_timeout_ms")]
     pub connect_timeout_ms: u64,
@@ -173,6 +180,8 @@ impl DynamoConfig {
             ttl: yes(),
             create_table: yes(),
             managed_table: false,
+            x_ray: false,
+            x_ray_daemon: None,
             connect_timeout_ms: connect_timeout_ms(),
             attempt_timeout_ms: attempt_timeout_ms(),
             request_timeout_ms: request_timeout_ms(),
@@ -228,6 +237,7 @@ impl DynamoConfig {
                 "billing, deletion_protection and tags: not with managed_table, which never creates a table".into(),
             );
         }
+        check_x_ray(self, cfg!(feature = "xray"))?;
         for (field, value) in [
             ("connect_timeout_ms", self.connect_timeout_ms),
             ("attempt_timeout_ms", self.attempt_timeout_ms),
@@ -294,6 +304,8 @@ impl fmt::Debug for DynamoConfig {
             .field("ttl", &self.ttl)
             .field("create_table", &self.create_table)
             .field("managed_table", &self.managed_table)
+            .field("x_ray", &self.x_ray)
+            .field("x_ray_daemon", &self.x_ray_daemon)
             .field("connect_timeout_ms", &self.connect_timeout_ms)
             .field("attempt_timeout_ms", &self.attempt_timeout_ms)
             .field("request_timeout_ms", &self.request_timeout_ms)
@@ -301,6 +313,16 @@ impl fmt::Debug for DynamoConfig {
             .field("table_timeout_ms", &self.table_timeout_ms)
             .finish()
     }
+}
+
+fn check_x_ray(config: &DynamoConfig, compiled: bool) -> Result<()> {
+    if config.x_ray && !compiled {
+        return refuse("x_ray: this program was built without the cargo feature `xray` of konserve".into());
+    }
+    if config.x_ray_daemon.is_some() && !config.x_ray {
+        return refuse("x_ray_daemon: only with x_ray".into());
+    }
+    Ok(())
 }
 
 fn refuse(message: String) -> Result<()> {
@@ -317,5 +339,21 @@ fn without_userinfo(url: &str) -> String {
             format!("{scheme}://{}", &rest[host_at..])
         }
         None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x_ray_is_refused_by_a_build_without_it_and_the_feature_is_named() {
+        let mut config = DynamoConfig::new("orders");
+        assert!(check_x_ray(&config, false).is_ok(), "it is not asked for");
+        config.x_ray = true;
+        assert!(check_x_ray(&config, true).is_ok());
+        let error = check_x_ray(&config, false).expect_err("an error");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("feature `xray`"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use konserve_core::{Environment, Error, ErrorKind, Instant, Result};
 
 use crate::budget::Budget;
 use crate::layout::{self, Attributes, Layout};
+use crate::observe::Observer;
 
 /// What every request needs.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct Connection {
     pub(crate) max_attempts: Option<NonZeroU32>,
     /// What repetitions are paid from.
     pub(crate) budget: Budget,
+    pub(crate) observer: Arc<Observer>,
 }
 
 /// The connection until it is closed, shared by a handle and its streams.

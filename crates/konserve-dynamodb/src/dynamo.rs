@@ -1,12 +1,13 @@
 //! The engine: a handle on a store in DynamoDB.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Durability, Item, Listing, Mutation, Occupant, Purge, Reach, Read,
-    RowQuery, Space, TransactionLimits, When, Written,
+    Address, Backend, Capabilities, Committed, Durability, EngineStats, Item, Listing, Mutation, Occupant, Purge,
+    Reach, Read, RowQuery, Space, TransactionLimits, When, Written,
 };
 use konserve_core::{Result, Rev};
 
@@ -14,6 +15,7 @@ use crate::builder::DynamoDbBuilder;
 use crate::config::DynamoConfig;
 use crate::connection::{Connection, Slot};
 use crate::layout::{ITEM_LIMIT, TRANSACTION_BYTES, TRANSACTION_ITEMS};
+use crate::observe::Observer;
 use crate::pages;
 
 /// A store in Amazon DynamoDB, as an engine of konserve.
@@ -63,6 +65,7 @@ pub struct DynamoDb {
     table: String,
     namespace: Option<String>,
     identity: Option<String>,
+    observer: Arc<Observer>,
 }
 
 impl DynamoDb {
@@ -128,6 +131,7 @@ impl DynamoDb {
             .with_item_limit(ITEM_LIMIT)
             .with_longest_partition(connection.layout.longest_partition());
         Self {
+            observer: Arc::clone(&connection.observer),
             slot: Slot::new(connection),
             capabilities,
             table: config.table.clone(),
@@ -187,6 +191,11 @@ impl Backend for DynamoDb {
 
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
         pages::list(self.slot.clone(), space, how)
+    }
+
+    /// Of all requests of this handle, those of connecting included.
+    fn stats(&self) -> EngineStats {
+        self.observer.stats()
     }
 
     async fn close(&self) -> Result<()> {

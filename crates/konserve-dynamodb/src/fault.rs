@@ -5,6 +5,10 @@ use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::ThrottlingReason;
+use aws_sdk_dynamodb::types::error::{
+    ProvisionedThroughputExceededException, RequestLimitExceeded, ThrottlingException,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use konserve_core::{Error, ErrorKind, Outcome};
 
@@ -22,11 +26,13 @@ pub(crate) struct Request<'a> {
 
 /// What DynamoDB answered, without what it may repeat of the request.
 #[derive(Debug)]
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
-    code: Option<String>,
+    pub(crate) code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
+    /// Which limit was exceeded, where DynamoDB says it.
+    throttling: Option<String>,
 }
 
 /// What a code stands for.
@@ -39,34 +45,8 @@ struct Meaning {
 }
 
 impl Request<'_> {
-    /// Tells the log that the request was answered. Never what was in it.
-    pub(crate) fn log(&self, consumed_capacity: f64) {
-        let Self {
-            operation,
-            table,
-            attempt,
-            ..
-        } = *self;
-        tracing::debug!(operation, table, attempt, consumed_capacity, "DynamoDB answered");
-    }
-
     /// The error of the workspace for an error of the SDK.
     pub(crate) fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> Error
-    where
-        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-    {
-        let error = self.explain(error);
-        let (operation, table) = (self.operation, self.table);
-        tracing::debug!(
-            operation,
-            table,
-            kind = error.kind().as_str(),
-            "DynamoDB request failed"
-        );
-        error
-    }
-
-    fn explain<E>(&self, error: SdkError<E, HttpResponse>) -> Error
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
@@ -82,11 +62,17 @@ impl Request<'_> {
                 .error(ErrorKind::Denied, message)
                 .with_source(Text::of(credentials));
         }
+        let throttling = throttling_reasons(&error);
         match error {
             SdkError::ServiceError(context) => {
-                let status = context.raw().status().as_u16();
                 let meta = context.err().meta();
-                self.answered(status, meta.code(), meta.message(), meta.extra("aws_request_id"))
+                self.answered(Answer {
+                    status: context.raw().status().as_u16(),
+                    code: meta.code().map(str::to_owned),
+                    message: meta.message().map(str::to_owned),
+                    request_id: meta.extra("aws_request_id").map(str::to_owned),
+                    throttling,
+                })
             }
             SdkError::ConstructionFailure(_) => self
                 .error(ErrorKind::Config, "the request could not be built")
@@ -126,6 +112,7 @@ impl Request<'_> {
             code: Some(code.to_owned()),
             message: message.map(str::to_owned),
             request_id: None,
+            throttling: None,
         })
     }
 
@@ -146,22 +133,18 @@ impl Request<'_> {
         }
     }
 
-    fn answered(&self, status: u16, code: Option<&str>, message: Option<&str>, request_id: Option<&str>) -> Error {
+    fn answered(&self, mut answer: Answer) -> Error {
+        let (status, code) = (answer.status, answer.code.as_deref());
         let meaning = meaning(code.unwrap_or_default(), status);
         let named = match code {
             Some("ResourceNotFoundException") => "there is no such table".to_owned(),
             Some(code) => format!("answered {code}"),
             None => format!("answered status {status}"),
         };
-        let answer = Answer {
-            status,
-            code: code.map(str::to_owned),
-            // The text about a wrong signature repeats the headers that were signed, the session token among them.
-            message: message
-                .filter(|_| !code.is_some_and(|code| code.contains("Signature")))
-                .map(str::to_owned),
-            request_id: request_id.map(str::to_owned),
-        };
+        // The text about a wrong signature repeats the headers that were signed, the session token among them.
+        if code.is_some_and(|code| code.contains("Signature")) {
+            answer.message = None;
+        }
         let error = if meaning.certain {
             self.error(meaning.kind, &named).with_retryable(meaning.retryable)
         } else {
@@ -273,6 +256,32 @@ impl Meaning {
 fn never_connected(error: &(dyn StdError + 'static)) -> bool {
     // An `io::Error` alone does not prove it: a system can report an unreachable network on a connection that was there.
     find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect())
+}
+
+/// What DynamoDB answered, if the error is about an answer.
+pub(crate) fn answer(error: &Error) -> Option<&Answer> {
+    error.source().and_then(find)
+}
+
+/// What was throttled, as precisely as DynamoDB says it, if the error is about that.
+pub(crate) fn throttling(error: &Error) -> Option<&str> {
+    let answer = answer(error).filter(|_| error.kind() == ErrorKind::Throttled)?;
+    answer.throttling.as_deref().or(answer.code.as_deref())
+}
+
+/// Which limits were exceeded, as `TableWriteProvisionedThroughputExceeded`.
+fn throttling_reasons(error: &(dyn StdError + 'static)) -> Option<String> {
+    let reasons = if let Some(error) = find::<ThrottlingException>(error) {
+        error.throttling_reasons()
+    } else if let Some(error) = find::<ProvisionedThroughputExceededException>(error) {
+        error.throttling_reasons()
+    } else {
+        find::<RequestLimitExceeded>(error)?.throttling_reasons()
+    };
+    let mut reasons: Vec<_> = reasons.iter().filter_map(ThrottlingReason::reason).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    (!reasons.is_empty()).then(|| reasons.join(","))
 }
 
 /// The first error of this type among an error and its sources.

@@ -27,6 +27,7 @@ mod fault;
 mod layout;
 mod lineage;
 mod mutate;
+mod observe;
 mod pages;
 mod purge;
 mod read;
@@ -35,6 +36,8 @@ mod setup;
 mod table;
 mod time_to_live;
 mod verdict;
+#[cfg(feature = "xray")]
+mod xray;
 
 pub use self::builder::DynamoDbBuilder;
 pub use self::config::{Billing, DynamoConfig};

@@ -118,6 +118,7 @@ impl Connection {
             .client_request_token(token)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let mut call = self.call("TransactWriteItems", true)?.sized(bytes);
+        call.batch(parts.len());
         loop {
             let error = match call.attempt(Box::pin(commit.clone().send())).await {
                 Ok(_) => return Ok(Committed::Applied),
@@ -276,7 +277,7 @@ impl Connection {
 /// A refusal that does not tell whether an earlier attempt was applied, or still may be.
 fn unresolved(call: &Call<'_>) -> Error {
     let message = "it was refused, but an earlier attempt that was not answered may have been applied";
-    call.request().error(ErrorKind::UnknownOutcome, message)
+    call.given_up(call.request().error(ErrorKind::UnknownOutcome, message))
 }
 
 /// What became of a commit that was to be barred.

@@ -65,6 +65,7 @@ impl Connection {
         }
         loop {
             let asked = left.len();
+            call.batch(asked);
             let batch = self
                 .client
                 .batch_write_item()

@@ -85,6 +85,7 @@ impl Connection {
         let mut left = keys;
         loop {
             let asked = left.len();
+            call.batch(asked);
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut left)))
                 .consistent_read(how.strong)

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Order, Previous, Purge, Read,
-    RowQuery, Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Order, Previous, Purge,
+    Read, RowQuery, Space, When, Written,
 };
 use konserve_core::{Error, ErrorKind, Result, Rev};
 
@@ -294,6 +294,10 @@ impl Backend for Memory {
             Ok(everything.next()?.map(|occupant| (occupant, everything)))
         })
         .boxed()
+    }
+
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
     }
 
     async fn close(&self) -> Result<()> {

@@ -43,7 +43,7 @@ mod lifecycle;
 mod text;
 mod url;
 
-pub use konserve_core::store::{Blob, Body, CollectReport, Options, UpdateError, Updated};
+pub use konserve_core::store::{Blob, Body, CollectReport, Options, Stats, UpdateError, Updated};
 pub use konserve_core::{
     Backend, Error, ErrorKind, Instant, Key, Keyword, Kind, Meta, Outcome, Path, Position, Result, Revision, Store,
     Value,

@@ -24,6 +24,8 @@ fn dynamo_fields() -> Vec<(&'static str, serde_json::Value)> {
         ("ttl", json!(false)),
         ("create_table", json!(false)),
         ("managed_table", json!(true)),
+        ("x_ray", json!(true)),
+        ("x_ray_daemon", json!("localhost:2000")),
         ("connect_timeout_ms", json!(1)),
         ("attempt_timeout_ms", json!(2)),
         ("request_timeout_ms", json!(3)),
@@ -78,6 +80,8 @@ fn expected_dynamo() -> DynamoConfig {
     config.ttl = false;
     config.create_table = false;
     config.managed_table = true;
+    config.x_ray = true;
+    config.x_ray_daemon = Some("localhost:2000".into());
     config.connect_timeout_ms = 1;
     config.attempt_timeout_ms = 2;
     config.request_timeout_ms = 3;

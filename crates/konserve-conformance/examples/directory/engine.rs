@@ -236,6 +236,10 @@ impl Backend for Directory {
         })
     }
 
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
+    }
+
     async fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         Ok(())

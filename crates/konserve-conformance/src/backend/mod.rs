@@ -17,6 +17,7 @@ mod purge;
 mod read;
 mod remove;
 mod rows;
+mod stats;
 mod write;
 
 use crate::trial::Trial;
@@ -38,6 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         expiry::trials(),
         concurrency::trials(),
         cancellation::trials(),
+        stats::trials(),
         lifecycle::trials(),
     ];
     groups.into_iter().flatten().collect()

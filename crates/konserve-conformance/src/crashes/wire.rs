@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery, Space, When,
-    Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery,
+    Space, When, Written,
 };
 use konserve_core::{Error, ErrorKind, Result, Rev};
 use tokio::sync::oneshot;
@@ -167,6 +167,10 @@ impl Backend for Wire {
 
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
         self.inner.list(space, how)
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.inner.stats()
     }
 
     async fn close(&self) -> Result<()> {

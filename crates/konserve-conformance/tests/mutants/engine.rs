@@ -11,8 +11,8 @@ use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use konserve_conformance::{LayerFaults, ManualClock};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Previous, Purge, Read, RowQuery,
-    Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Previous, Purge, Read,
+    RowQuery, Space, When, Written,
 };
 use konserve_core::layer::Layer;
 use konserve_core::{Error, ErrorKind, Result, Rev};
@@ -69,6 +69,10 @@ pub(crate) trait Wrong: Send + Sync + 'static {
 
     fn list(&self, right: &Right, space: Space, how: Listing) -> Listed {
         right.list(space, how)
+    }
+
+    fn stats(&self, right: &Right) -> EngineStats {
+        right.stats()
     }
 
     async fn close(&self, right: &Right) -> Result<()> {
@@ -237,6 +241,10 @@ impl Backend for Engine {
 
     fn list(&self, space: Space, how: Listing) -> Listed {
         self.wrong.list(&self.right, space, how)
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.wrong.stats(&self.right)
     }
 
     async fn close(&self) -> Result<()> {

@@ -23,6 +23,7 @@ mod reads;
 mod removals;
 mod rivals;
 mod rows;
+mod stats;
 mod writes;
 
 use std::collections::HashSet;
@@ -51,6 +52,7 @@ fn mutants() -> Vec<Mutant> {
         faults::mutants(),
         capabilities::mutants(),
         identities::mutants(),
+        stats::mutants(),
         lifecycle::mutants(),
         cancellation::mutants(),
     ];

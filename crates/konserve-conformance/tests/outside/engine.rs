@@ -152,6 +152,10 @@ impl Backend for Shelf {
         stream::iter(found.map(Ok)).boxed()
     }
 
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
+    }
+
     async fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         Ok(())

@@ -12,6 +12,7 @@ mod encoding;
 mod item;
 mod requests;
 mod shared;
+mod stats;
 
 use std::fmt::Debug;
 
@@ -24,6 +25,7 @@ pub use self::condition::When;
 pub use self::deadline::{deadline, until};
 pub use self::item::{Item, Occupant};
 pub use self::requests::{Committed, Listing, Mutation, Order, Previous, Purge, Read, Refusal, RowQuery, Written};
+pub use self::stats::{Distribution, EngineStats, RequestStats};
 
 use crate::{Result, Rev};
 
@@ -176,6 +178,15 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///   goes on behind that address, whether or not there is still something at it.
     /// - All pages. Removing, writing or purging what was delivered disturbs nothing. After an error the stream ends.
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>>;
+
+    /// What this handle has sent so far, in figures.
+    ///
+    /// # Behavior
+    ///
+    /// - Figures only grow, and are there after [`close`](Self::close) as well. Asking sends nothing.
+    /// - An engine that sends no requests, or does not count them, answers with the default.
+    /// - A wrapper answers with what it wraps.
+    fn stats(&self) -> EngineStats;
 
     /// Lets go of everything the handle holds. Later calls on it answer `closed`; other handles are not concerned.
     ///

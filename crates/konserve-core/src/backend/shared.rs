@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use super::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery, Space, When,
-    Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery,
+    Space, When, Written,
 };
 use crate::{Result, Rev};
 
@@ -51,6 +51,10 @@ impl Backend for Arc<dyn Backend> {
 
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
         (**self).list(space, how)
+    }
+
+    fn stats(&self) -> EngineStats {
+        (**self).stats()
     }
 
     async fn close(&self) -> Result<()> {

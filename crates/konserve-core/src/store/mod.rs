@@ -18,6 +18,7 @@ mod options;
 mod read;
 mod request;
 mod rivalry;
+mod stats;
 mod update;
 mod write;
 
@@ -39,11 +40,13 @@ pub use self::log::{Append, Log, ReduceLog};
 pub use self::multi::{MultiAssoc, MultiDissoc, MultiGet};
 pub use self::options::Options;
 pub use self::read::{Exists, Get, GetMeta, GetWithMeta};
+pub use self::stats::Stats;
 pub use self::update::{TryUpdate, Update, UpdateError, Updated};
 pub use self::write::{Assoc, AssocIn, Dissoc, DissocIn};
 
 use self::background::Background;
 use self::locks::KeyLocks;
+use self::stats::Figures;
 use crate::backend::{Address, Backend, Capabilities, Item, Partition, Read, Space};
 use crate::log::Tails;
 use crate::record::Envelope;
@@ -96,6 +99,7 @@ pub(crate) struct Inner {
     pub(crate) tails: Tails,
     pub(crate) envelope: Envelope,
     pub(crate) background: Background,
+    pub(crate) figures: Figures,
     /// The most bytes of a record that is one item.
     pub(crate) inline_limit: usize,
     /// The bytes of a chunk, before compression.
@@ -197,6 +201,7 @@ impl StoreBuilder {
                 tails: Tails::default(),
                 envelope: Envelope::default(),
                 background: Background::default(),
+                figures: Figures::default(),
                 closed: AtomicBool::new(false),
             }),
         }

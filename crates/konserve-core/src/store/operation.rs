@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 
 use crate::backend::{self, Address, Committed, Item, Mutation, Purge, Read, When, Written};
@@ -19,6 +20,8 @@ use crate::{Error, ErrorKind, Outcome, Result, Rev};
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
     pub(crate) store: Arc<Inner>,
+    /// The name of the call.
+    name: &'static str,
     /// A decisive mutation was sent, and its answer is not known yet.
     undecided: Arc<AtomicBool>,
 }
@@ -35,7 +38,7 @@ impl Operation {
     where
         F: Future<Output = Result<T>>,
     {
-        let result = Self::run_unnamed(store, timeout, body).await;
+        let result = Self::run_bare(store, name, timeout, body).await;
         result.map_err(|error| {
             let error = error.with_operation(name);
             match key {
@@ -51,22 +54,29 @@ impl Operation {
     ///
     /// `closed`.
     pub(crate) fn background(store: Arc<Inner>) -> Result<Self> {
+        Self::begin(store, "background")
+    }
+
+    fn begin(store: Arc<Inner>, name: &'static str) -> Result<Self> {
         store.check_open()?;
         Ok(Self {
             store,
+            name,
             undecided: Arc::default(),
         })
     }
 
-    async fn run_unnamed<T, F>(
+    /// Without name and key in its errors.
+    async fn run_bare<T, F>(
         store: Arc<Inner>,
+        name: &'static str,
         timeout: Option<Duration>,
         body: impl FnOnce(Operation) -> F,
     ) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let operation = Self::background(store)?;
+        let operation = Self::begin(store, name)?;
         let undecided = operation.undecided.clone();
         let body = body(operation);
         let Some(timeout) = timeout else {
@@ -88,11 +98,17 @@ impl Operation {
     }
 
     pub(crate) async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
-        self.store.backend.read(at, how).await
+        let item = self.store.backend.read(at, how).await?;
+        self.store.figures.read(at.space, item.as_ref());
+        Ok(item)
     }
 
     pub(crate) async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
-        self.store.backend.read_many(at, how).await
+        let items = self.store.backend.read_many(at, how).await?;
+        for (at, item) in at.iter().zip(&items) {
+            self.store.figures.read(at.space, item.as_ref());
+        }
+        Ok(items)
     }
 
     pub(crate) async fn decisive_write(&self, at: &Address, item: Item, when: When) -> Result<Written> {
@@ -108,7 +124,12 @@ impl Operation {
     }
 
     pub(crate) async fn preparing_write(&self, at: &Address, item: Item, when: When) -> Result<Written> {
-        prepare(self.store.backend.write(at, item, when)).await
+        let bytes = item.body.as_ref().map_or(0, Bytes::len) as u64;
+        let written = prepare(self.store.backend.write(at, item, when)).await?;
+        if !written.is_refused() {
+            self.store.figures.written(at.space, bytes);
+        }
+        Ok(written)
     }
 
     pub(crate) async fn preparing_remove(&self, at: &Address, rev: Rev, when: When) -> Result<Written> {
@@ -140,7 +161,10 @@ impl Operation {
         let before = self.undecided.swap(true, Ordering::AcqRel);
         let result = mutation.await;
         match &result {
-            Ok(answer) if answer.is_refused() => self.undecided.store(false, Ordering::Release),
+            Ok(answer) if answer.is_refused() => {
+                self.store.figures.conflict(self.name);
+                self.undecided.store(false, Ordering::Release);
+            }
             Err(error) if error.outcome() == Outcome::NotApplied => self.undecided.store(before, Ordering::Release),
             _ => {}
         }

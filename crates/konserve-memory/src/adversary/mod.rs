@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Item, Listing, Mutation, Occupant, Previous, Purge, Read, RowQuery,
-    Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Previous, Purge, Read,
+    RowQuery, Space, When, Written,
 };
 use konserve_core::{Result, Rev};
 
@@ -296,6 +296,10 @@ impl Backend for Adversary {
             Ok(everything.next().await?.map(|occupant| (occupant, everything)))
         })
         .boxed()
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.memory.stats()
     }
 
     async fn close(&self) -> Result<()> {
