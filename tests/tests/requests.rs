@@ -54,6 +54,7 @@ const READ_AND_WRITE: &[(&str, u64)] = &[("GetItem", 1), ("UpdateItem", 1)];
 const BATCH: &[(&str, u64)] = &[("BatchGetItem", 1)];
 const TRANSACTION: &[(&str, u64)] = &[("TransactWriteItems", 1)];
 const TWO_TRANSACTIONS: &[(&str, u64)] = &[("TransactWriteItems", 2)];
+const SNAPSHOT: &[(&str, u64)] = &[("TransactGetItems", 1)];
 const SCAN: &[(&str, u64)] = &[("Scan", 1)];
 
 /// A hundred keys with values.
@@ -139,6 +140,18 @@ async fn calls_on_many_documents(wire: Wire) -> Result<()> {
         .await?;
     assert_eq!(found.len(), 100);
     let found = wire
+        .takes("multi_get of 100, as a snapshot", SNAPSHOT, |s| {
+            s.multi_get::<u64>(keys.clone()).snapshot()
+        })
+        .await?;
+    assert_eq!(found.len(), 100);
+    let more = (100..250).map(|number| format!("key {number}"));
+    let many: Vec<_> = keys.iter().cloned().chain(more).collect();
+    let found = wire
+        .takes("get_many of 250", &[("BatchGetItem", 3)], |s| s.get_many::<u64>(many))
+        .await?;
+    assert_eq!(found.len(), 100);
+    let found = wire
         .takes("multi_get, one absent", BATCH, |s| {
             s.multi_get::<u64>(["key 1", "absent"])
         })
@@ -152,6 +165,12 @@ async fn calls_on_many_documents(wire: Wire) -> Result<()> {
         .takes("multi_dissoc, half exist", TWO_TRANSACTIONS, |s| s.multi_dissoc(keys))
         .await?;
     assert_eq!(existed.values().filter(|existed| **existed).count(), 50);
+    wire.takes("multi_get of none, as a snapshot", NONE, |s| {
+        s.multi_get::<u64>(Vec::<String>::new()).snapshot()
+    })
+    .await?;
+    wire.takes("get_many of none", NONE, |s| s.get_many::<u64>(Vec::<String>::new()))
+        .await?;
     wire.takes("multi_get of none", NONE, |s| s.multi_get::<u64>(Vec::<String>::new()))
         .await?;
     Ok(())
@@ -178,9 +197,14 @@ async fn too_many_keys_are_refused_before_anything_is_sent() -> Result<()> {
     let read = wire
         .takes("multi_get of 101", NONE, |s| s.multi_get::<u64>(keys.clone()))
         .await;
+    let snapshot = wire
+        .takes("multi_get of 101, as a snapshot", NONE, |s| {
+            s.multi_get::<u64>(keys.clone()).snapshot()
+        })
+        .await;
     let written = wire.takes("multi_assoc of 101", NONE, |s| s.multi_assoc(pairs)).await;
     let removed = wire.takes("multi_dissoc of 101", NONE, |s| s.multi_dissoc(keys)).await;
-    for error in [read.map(drop), written.map(drop), removed.map(drop)] {
+    for error in [read.map(drop), snapshot.map(drop), written.map(drop), removed.map(drop)] {
         let error = error.expect_err("it is refused");
         assert_eq!(
             (error.kind(), error.limit()),

@@ -9,8 +9,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use konserve_conformance::{Harness, ManualClock, Namespace, Outcome, Suite};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Previous, Purge, Read,
-    RowQuery, Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Previous,
+    Purge, Read, RowQuery, Space, When, Written,
 };
 use konserve_core::{Instant, Result, Rev};
 use konserve_memory::Memory;
@@ -187,6 +187,10 @@ impl Backend for Wrong {
 
     fn stats(&self) -> EngineStats {
         self.memory.stats()
+    }
+
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart> {
+        self.memory.parts(space, how)
     }
 
     async fn close(&self) -> Result<()> {

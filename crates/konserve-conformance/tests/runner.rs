@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use konserve_conformance::{Deviation, Harness, Missing, Namespace, Page, Suite};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery,
-    Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Purge,
+    Read, RowQuery, Space, When, Written,
 };
 use konserve_core::{ErrorKind, Result, Rev};
 use konserve_memory::Memory;
@@ -66,6 +66,10 @@ impl Backend for Engine {
 
     fn stats(&self) -> EngineStats {
         self.memory.stats()
+    }
+
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart> {
+        self.memory.parts(space, how)
     }
 
     async fn close(&self) -> Result<()> {

@@ -11,8 +11,8 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::backend::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery,
-    Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Purge,
+    Read, RowQuery, Space, When, Written,
 };
 use crate::{Error, ErrorKind, Outcome, Result, Rev};
 
@@ -233,6 +233,10 @@ impl Backend for Layer {
 
     fn stats(&self) -> EngineStats {
         self.inner.stats()
+    }
+
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart> {
+        self.inner.parts(space, how)
     }
 
     async fn close(&self) -> Result<()> {

@@ -11,8 +11,10 @@ use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::scan::ScanOutput;
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsOutput;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
+use aws_sdk_dynamodb::operation::update_table::UpdateTableOutput;
 use aws_sdk_dynamodb::operation::update_time_to_live::UpdateTimeToLiveOutput;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 
@@ -50,9 +52,11 @@ answers! {
     ScanOutput: |answer| answer.consumed_capacity().map_or(&[], std::slice::from_ref),
     BatchGetItemOutput: |answer| answer.consumed_capacity(),
     BatchWriteItemOutput: |answer| answer.consumed_capacity(),
+    TransactGetItemsOutput: |answer| answer.consumed_capacity(),
     TransactWriteItemsOutput: |answer| answer.consumed_capacity(),
     CreateTableOutput: |_answer| &[],
     DeleteTableOutput: |_answer| &[],
     DescribeTableOutput: |_answer| &[],
     UpdateTimeToLiveOutput: |_answer| &[],
+    UpdateTableOutput: |_answer| &[],
 }

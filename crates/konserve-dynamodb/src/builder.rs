@@ -19,6 +19,7 @@ use crate::connection::Connection;
 use crate::dynamo::DynamoDb;
 use crate::layout::Layout;
 use crate::observe::{Observer, ServerLookout};
+use crate::parts::Parts;
 use crate::requests::RequestCounter;
 use crate::setup::{Hooks, Setup, TableWait};
 #[cfg(feature = "xray")]
@@ -157,6 +158,7 @@ impl DynamoDbBuilder {
     pub async fn create(self) -> Result<DynamoDb> {
         let (setup, connection) = self.prepare().await?;
         let identity = setup.in_time(connection.create_store(&setup)).await?;
+        setup.in_time(connection.open_index(&setup.config)).await?;
         Ok(DynamoDb::new(connection, &setup.config, identity))
     }
 
@@ -174,6 +176,7 @@ impl DynamoDbBuilder {
     pub async fn connect(self) -> Result<DynamoDb> {
         let (setup, connection) = self.prepare().await?;
         let identity = setup.in_time(connection.open_store(&setup)).await?;
+        setup.in_time(connection.open_index(&setup.config)).await?;
         Ok(DynamoDb::new(connection, &setup.config, identity))
     }
 
@@ -268,6 +271,8 @@ impl DynamoDbBuilder {
             max_attempts: config.max_attempts,
             budget: Budget::full(),
             observer,
+            parts: Parts::new(&config),
+            managed_table: config.managed_table,
         };
         Ok((Setup::new(config, hooks), connection))
     }

@@ -82,6 +82,22 @@ pub struct DynamoConfig {
     /// namespace, and deleting the store deletes its items.
     #[serde(default)]
     pub managed_table: bool,
+    /// Whether documents are listed through an index that does not have their values, so that what listing costs does not depend on
+    /// their size. Default: no.
+    ///
+    /// The index, `konserve-listing`, is created with the table, or added to a table that exists unless `create_table` is off, and is
+    /// used once DynamoDB has put everything into it; until then, listing is a scan. So are consistent listings always: an index
+    /// follows its table by and by. Each write of a document takes another write unit for each KB of what is known of it, and a
+    /// listing takes 16 requests at least.
+    ///
+    /// In a managed table it is used once it answers. It must have the partition key `l` and the sort key `pk`, and the attributes
+    /// `r`, `m`, `c`, `p`, `x`.
+    #[serde(default)]
+    pub listing_index: bool,
+    /// The most parts of a table that one listing reads at the same time: 1 to 64. A part has a page (1 MB) at least, so that a
+    /// small table is read in one. Default: 4.
+    #[serde(default = "scan_segments")]
+    pub scan_segments: NonZeroU32,
     /// Reports each request to AWS X-Ray, as a subsegment of the current OpenTelemetry context, and sends the trace header
     /// along. Needs the cargo feature `xray`; see `docs/observability.md`.
     #[serde(default)]
@@ -146,6 +162,12 @@ fn yes() -> bool {
     true
 }
 
+const MOST_SCAN_SEGMENTS: u32 = 64;
+
+fn scan_segments() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(3)
+}
+
 fn connect_timeout_ms() -> u64 {
     3_100
 }
@@ -180,6 +202,8 @@ impl DynamoConfig {
             ttl: yes(),
             create_table: yes(),
             managed_table: false,
+            listing_index: false,
+            scan_segments: scan_segments(),
             x_ray: false,
             x_ray_daemon: None,
             connect_timeout_ms: connect_timeout_ms(),
@@ -238,6 +262,9 @@ impl DynamoConfig {
             );
         }
         check_x_ray(self, cfg!(feature = "xray"))?;
+        if self.scan_segments.get() > MOST_SCAN_SEGMENTS {
+            return refuse(format!("scan_segments: 1 to {MOST_SCAN_SEGMENTS}"));
+        }
         for (field, value) in [
             ("connect_timeout_ms", self.connect_timeout_ms),
             ("attempt_timeout_ms", self.attempt_timeout_ms),
@@ -304,6 +331,8 @@ impl fmt::Debug for DynamoConfig {
             .field("ttl", &self.ttl)
             .field("create_table", &self.create_table)
             .field("managed_table", &self.managed_table)
+            .field("listing_index", &self.listing_index)
+            .field("scan_segments", &self.scan_segments)
             .field("x_ray", &self.x_ray)
             .field("x_ray_daemon", &self.x_ray_daemon)
             .field("connect_timeout_ms", &self.connect_timeout_ms)

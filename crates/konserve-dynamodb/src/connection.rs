@@ -11,6 +11,7 @@ use konserve_core::{Environment, Error, ErrorKind, Instant, Result};
 use crate::budget::Budget;
 use crate::layout::{self, Attributes, Layout};
 use crate::observe::Observer;
+use crate::parts::Parts;
 
 /// What every request needs.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub(crate) struct Connection {
     /// What repetitions are paid from.
     pub(crate) budget: Budget,
     pub(crate) observer: Arc<Observer>,
+    /// How listings are best read.
+    pub(crate) parts: Parts,
+    /// Whether nothing may be asked about the table.
+    pub(crate) managed_table: bool,
 }
 
 /// The connection until it is closed, shared by a handle and its streams.

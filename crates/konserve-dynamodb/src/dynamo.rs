@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, Durability, EngineStats, Item, Listing, Mutation, Occupant, Purge,
-    Reach, Read, RowQuery, Space, TransactionLimits, When, Written,
+    Address, Backend, Capabilities, Committed, Durability, EngineStats, Item, Listing, ListingPart, Mutation, Occupant,
+    Purge, Reach, Read, RowQuery, Space, TransactionLimits, When, Written,
 };
 use konserve_core::{Result, Rev};
 
@@ -25,12 +25,20 @@ use crate::pages;
 /// | method | requests |
 /// |---|---|
 /// | `read` | 1 `GetItem` |
-/// | `read_many` | 1 `BatchGetItem` for each 100 addresses and each 16 MB |
+/// | `read_many` | 1 `BatchGetItem` for each 100 addresses and each 16 MB; as a snapshot 1 `TransactGetItems` |
 /// | `write`, `remove` | 1 `UpdateItem` |
 /// | `commit` | 1 `TransactWriteItems` |
 /// | `purge` | 1 `BatchWriteItem` for each 25 rows, 1 `DeleteItem` for each tombstone |
 /// | `rows` | 1 `Query` for each 1 MB, filtered tombstones included |
-/// | `list` | 1 `Scan` for each 1 MB of the table, other stores and other spaces included |
+/// | `list` | 1 `Scan` for each 1 MB of the table, other stores and other spaces included; of documents through the listing index 1 `Query` for each of 16 shards and each 1 MB |
+///
+/// `parts` names no more than [`DynamoConfig::scan_segments`], of which each has about 1 MB or more, as far as the handle knows: from the
+/// size of the table when it connects, which DynamoDB brings up to date every six hours, and from the scans that it has made. With
+/// [`DynamoConfig::listing_index`], they are parts of the index once it is complete. A handle that finds it incomplete looks again with
+/// 1 `DescribeTable` when documents are listed, once a minute at most.
+///
+/// A snapshot that DynamoDB refuses for its size is `too_large`. Its answer has the same code for other reasons, so the items are
+/// read once more, with `BatchGetItem`, and added up.
 ///
 /// Connecting takes 1 `DescribeTable`, and 1 `GetItem` for the mark of a namespace; a table that is missing takes 1
 /// `CreateTable`, further `DescribeTable` until it is active and 1 `UpdateTimeToLive`, a missing mark 1 `PutItem`. A managed
@@ -45,6 +53,7 @@ use crate::pages;
 /// | connecting to a table that is not managed | `DescribeTable` as well |
 /// | creating a table | `CreateTable`; `UpdateTimeToLive` for [`ttl`](DynamoConfig::ttl), `TagResource` for [`tags`](DynamoConfig::tags) as well |
 /// | deleting a table | `DeleteTable` as well |
+/// | listing through the index | `Query` on the index as well, and `UpdateTable` on a table that has none |
 ///
 /// # Outcomes
 ///
@@ -196,6 +205,13 @@ impl Backend for DynamoDb {
     /// Of all requests of this handle, those of connecting included.
     fn stats(&self) -> EngineStats {
         self.observer.stats()
+    }
+
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart> {
+        match self.slot.get() {
+            Ok(connection) => connection.parts.name(space, how),
+            Err(_) => vec![ListingPart::whole()],
+        }
     }
 
     async fn close(&self) -> Result<()> {

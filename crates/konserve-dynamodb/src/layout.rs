@@ -52,7 +52,7 @@ pub(crate) const TRANSACTION_BYTES: usize = 4 * 1024 * 1024 - TRANSACTION_ITEMS 
 const LONGEST_PK: usize = 2048;
 
 /// Over how many partitions of a listing index the documents of one store spread.
-const LISTING_SHARDS: u8 = 16;
+pub(crate) const LISTING_SHARDS: u8 = 16;
 
 /// Where the items of one store lie.
 #[derive(Debug, Clone)]
@@ -116,7 +116,11 @@ impl Layout {
 
     /// The listing shard of a partition key. Part of the format: it must never change.
     pub(crate) fn listing_shard(&self, space: Space, partition: &Partition) -> AttributeValue {
-        let shard = Sha256::digest(partition.as_str())[0] % LISTING_SHARDS;
+        self.listing_shard_of(space, listing_shard(partition))
+    }
+
+    /// The listing shard of this number.
+    pub(crate) fn listing_shard_of(&self, space: Space, shard: u8) -> AttributeValue {
         AttributeValue::S(format!("{}{shard:x}", self.space_prefix(space)))
     }
 
@@ -130,6 +134,11 @@ impl Layout {
             _ => Err(corrupt("pk")),
         }
     }
+}
+
+/// The number of the listing shard that a partition is in. Part of the format: it must never change.
+pub(crate) fn listing_shard(partition: &Partition) -> u8 {
+    Sha256::digest(partition.as_str())[0] % LISTING_SHARDS
 }
 
 /// The revision of an item of the table.

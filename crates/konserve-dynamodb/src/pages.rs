@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use futures::stream::{self, BoxStream, StreamExt};
-use konserve_core::Result;
 use konserve_core::backend::{Address, Item, Listing, Occupant, Order, RowQuery, Space};
+use konserve_core::{Error, ErrorKind, Result};
 
 use crate::connection::{Connection, Slot, projection};
 use crate::expression::{self, LIVE};
+use crate::index;
 use crate::layout::{self, Attributes};
+use crate::parts::Source;
 
 /// By how much the next page may go through more than the last one, which did not bring enough.
 const REACH_GROWTH: usize = 4;
@@ -63,15 +65,33 @@ pub(crate) fn rows(slot: Slot, query: RowQuery) -> BoxStream<'static, Result<(u6
 
 /// Everything in one space.
 pub(crate) fn list(slot: Slot, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
+    let source = match Source::of(space, &how) {
+        Ok(source) => source,
+        Err(error) => return stream::once(async { Err(error) }).boxed(),
+    };
+    match source {
+        Source::Table => scan(slot, space, how, None),
+        Source::Segment { index, count } => scan(slot, space, how, Some((index, count))),
+        Source::Shards(shards) => indexed(slot, space, how, shards),
+    }
+}
+
+/// Everything in one space, or in one of so many segments of it.
+fn scan(
+    slot: Slot,
+    space: Space,
+    how: Listing,
+    segment: Option<(i32, i32)>,
+) -> BoxStream<'static, Result<(Address, Occupant)>> {
     let pages = Pages {
         slot,
-        query: (space, how),
+        query: (how, 0),
         ready: VecDeque::new(),
         next: Some(None),
         left: None,
         reach: None,
     };
-    stream::try_unfold(pages, |mut pages| async move {
+    stream::try_unfold(pages, move |mut pages| async move {
         loop {
             if let Some(occupant) = pages.take() {
                 return Ok(Some((occupant, pages)));
@@ -80,12 +100,76 @@ pub(crate) fn list(slot: Slot, space: Space, how: Listing) -> BoxStream<'static,
                 return Ok(None);
             };
             let connection = pages.slot.get()?;
-            let (space, how) = &pages.query;
+            let (how, read) = &mut pages.query;
+            if *read == 0 && space == Space::Document {
+                connection.recheck_index().await;
+            }
             let start = match (start, &how.after) {
                 (None, Some(after)) => Some(connection.layout.key(after)?),
                 (start, _) => start,
             };
-            let page = connection.scan(*space, how, start).await?;
+            let page = connection.scan(space, how, segment, start).await?;
+            *read += 1;
+            if segment.is_none() {
+                connection.parts.saw_pages(*read);
+            }
+            pages.fill(page);
+        }
+    })
+    .boxed()
+}
+
+/// The documents in some shards of the listing index, one shard behind the other.
+fn indexed(slot: Slot, space: Space, how: Listing, shards: Vec<u8>) -> BoxStream<'static, Result<(Address, Occupant)>> {
+    let first = match &how.after {
+        None => 0,
+        Some(after) => {
+            let shard = layout::listing_shard(&after.partition);
+            match shards.iter().position(|here| *here == shard) {
+                Some(first) => first,
+                None => {
+                    let message = "a listing goes on in the part it began in";
+                    let error = Error::new(ErrorKind::InvalidInput, message);
+                    return stream::once(async { Err(error) }).boxed();
+                }
+            }
+        }
+    };
+    let left: VecDeque<u8> = shards.into_iter().skip(first).collect();
+    let pages = Pages {
+        slot,
+        query: (left, how.after),
+        ready: VecDeque::new(),
+        next: Some(None),
+        left: None,
+        reach: None,
+    };
+    stream::try_unfold(pages, move |mut pages| async move {
+        loop {
+            if let Some(occupant) = pages.take() {
+                return Ok(Some((occupant, pages)));
+            }
+            let (shards, after) = &mut pages.query;
+            let Some(start) = pages.next.take() else {
+                shards.pop_front();
+                pages.next = Some(None);
+                continue;
+            };
+            let Some(shard) = shards.front() else {
+                return Ok(None);
+            };
+            let connection = pages.slot.get()?;
+            let shard = connection.layout.listing_shard_of(space, *shard);
+            // Only in the first shard that is read does it begin behind something.
+            let start = match (start, after.take()) {
+                (None, Some(after)) => {
+                    let mut key = connection.layout.key(&after)?;
+                    key.insert("l".to_owned(), shard.clone());
+                    Some(key)
+                }
+                (start, _) => start,
+            };
+            let page = connection.query_index(shard, start).await?;
             pages.fill(page);
         }
     })
@@ -151,7 +235,41 @@ impl Connection {
         Ok(Page { items, next })
     }
 
-    async fn scan(&self, space: Space, how: &Listing, start: Option<Attributes>) -> Result<Page<(Address, Occupant)>> {
+    /// One page of a shard of the listing index.
+    async fn query_index(&self, shard: AttributeValue, start: Option<Attributes>) -> Result<Page<(Address, Occupant)>> {
+        let now = self.now();
+        let page = self
+            .client
+            .query()
+            .table_name(self.layout.table())
+            .index_name(index::NAME)
+            .key_condition_expression("l = :l")
+            .filter_expression(LIVE)
+            .expression_attribute_values(":l", shard)
+            .expression_attribute_values(":now", expression::now_value(now))
+            .projection_expression(layout::WITHOUT_BODY)
+            .set_exclusive_start_key(start)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = self.ask("Query", || page.clone().send()).await?;
+        let mut items = Vec::new();
+        for attributes in output.items.into_iter().flatten() {
+            let address = self.layout.address(&attributes)?;
+            let occupant = self.occupant(&address, attributes, now)?;
+            if occupant.item().is_some() {
+                items.push((address, occupant));
+            }
+        }
+        let next = some_key(output.last_evaluated_key);
+        Ok(Page { items, next })
+    }
+
+    async fn scan(
+        &self,
+        space: Space,
+        how: &Listing,
+        segment: Option<(i32, i32)>,
+        start: Option<Attributes>,
+    ) -> Result<Page<(Address, Occupant)>> {
         let now = self.now();
         let prefix = AttributeValue::S(self.layout.space_prefix(space));
         let mut scan = self
@@ -161,6 +279,8 @@ impl Connection {
             .expression_attribute_values(":prefix", prefix)
             .consistent_read(how.how.strong)
             .set_projection_expression(projection(how.how))
+            .set_segment(segment.map(|(index, _)| index))
+            .set_total_segments(segment.map(|(_, count)| count))
             .set_exclusive_start_key(start)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         scan = match how.tombstones {

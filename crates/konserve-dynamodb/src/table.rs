@@ -12,6 +12,7 @@ use konserve_core::{Error, ErrorKind, Outcome, Result};
 
 use crate::config::{Billing, DynamoConfig};
 use crate::connection::Connection;
+use crate::index::with_index;
 use crate::layout;
 use crate::setup::Setup;
 
@@ -213,12 +214,16 @@ impl Connection {
         }
     }
 
-    async fn describe(&self) -> Result<Option<TableDescription>> {
+    pub(crate) async fn describe(&self) -> Result<Option<TableDescription>> {
         let mut call = self.call("DescribeTable", false)?;
         let describe = self.client.describe_table().table_name(self.layout.table());
         loop {
             match call.attempt(Box::pin(describe.clone().send())).await {
-                Ok(output) => return Ok(output.table),
+                Ok(output) => {
+                    let bytes = output.table().and_then(TableDescription::table_size_bytes);
+                    self.parts.saw_bytes(bytes.unwrap_or_default());
+                    return Ok(output.table);
+                }
                 Err(SdkError::ServiceError(context)) if context.err().is_resource_not_found_exception() => {
                     return Ok(None);
                 }
@@ -269,6 +274,7 @@ impl Connection {
         for (key, value) in &config.tags {
             create = create.tags(Tag::builder().key(key).value(value).build().map_err(incomplete)?);
         }
+        create = with_index(create, config)?;
         if let Some(customize) = &setup.hooks.create_table {
             let keys = create.get_key_schema().clone();
             // What makes it this table, and one that a store can lie in, is not for a hook to change.

@@ -1,5 +1,6 @@
 //! The data of one store, shared by its handles: shards, their locks, and the atomic steps on them.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -68,6 +69,17 @@ impl Data {
     /// Some state of an address, now or before: `choose` gets their number, and the last one is the present.
     pub(crate) fn once(&self, at: &Address, choose: impl FnOnce(usize) -> usize) -> Result<Option<Occupant>> {
         Ok(self.shared(self.place(at).shard)?.once(at, choose, || self.now()))
+    }
+
+    /// What is at these addresses, all at one moment.
+    pub(crate) fn snapshot(&self, at: &[Address]) -> Result<HashMap<Address, Occupant>> {
+        let places: Vec<Place> = at.iter().map(|at| self.place(at)).collect();
+        let shards = self.lock_all(places.iter().map(|place| place.shard))?;
+        let now = self.now();
+        let found = at.iter().zip(&places);
+        Ok(found
+            .filter_map(|(at, place)| Some((at.clone(), shards.of(place).get(at, || now)?)))
+            .collect())
     }
 
     /// Puts an occupant of revision `rev` at an address, if the condition holds. The answer has the body.

@@ -2,15 +2,15 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Order, Previous, Purge,
-    Read, RowQuery, Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Order,
+    Previous, Purge, Read, RowQuery, Space, When, Written,
 };
 use konserve_core::{Error, ErrorKind, Result, Rev};
 
@@ -21,6 +21,9 @@ use crate::shard::{Listed, as_of};
 
 /// How many items a stream takes in one go. Between goes nobody is locked out.
 const PAGE: usize = 64;
+
+/// In how many parts a listing is read: each is a run of shards, and its name tells which.
+const PARTS: usize = 3;
 
 /// A handle on a store in memory.
 ///
@@ -138,17 +141,53 @@ impl Memory {
         Ok(occupant.and_then(Occupant::into_item).map(|item| trimmed(item, how)))
     }
 
-    /// The shard that a listing begins in, and the position behind which it does.
-    pub(crate) fn start(&self, space: Space, how: &Listing) -> Result<(usize, Option<Listed>)> {
+    /// The shards that a listing goes through, and the position in the first of them behind which it begins.
+    pub(crate) fn start(&self, space: Space, how: &Listing) -> Result<(Range<usize>, Option<Listed>)> {
+        let shards = shards(&how.part)?;
         let Some(at) = &how.after else {
-            return Ok((0, None));
+            return Ok((shards, None));
         };
         if at.space != space {
             let error = "a listing goes on in the space it began in";
             return Err(Error::new(ErrorKind::InvalidInput, error));
         }
         let place = self.data.place(at);
-        Ok((place.shard, Some((place.position, at.partition.clone(), at.row))))
+        if !shards.contains(&place.shard) {
+            let error = "a listing goes on in the part it began in";
+            return Err(Error::new(ErrorKind::InvalidInput, error));
+        }
+        let after = (place.position, at.partition.clone(), at.row);
+        Ok((place.shard..shards.end, Some(after)))
+    }
+
+    /// That a snapshot of these addresses is within the limits of a commit.
+    pub(crate) fn check_snapshot(&self, at: &[Address]) -> Result<()> {
+        let limits = self.transaction_limits()?;
+        let different: HashSet<_> = at.iter().collect();
+        if different.len() > limits.items {
+            return Err(Error::new(ErrorKind::TooManyItems, "items in one snapshot")
+                .with_limit(limits.items as u64, different.len() as u64));
+        }
+        Ok(())
+    }
+
+    fn transaction_limits(&self) -> Result<TransactionLimits> {
+        let limits = self.data.capabilities.transactions;
+        limits.ok_or_else(|| Error::new(ErrorKind::Unsupported, "this engine has no transactions"))
+    }
+
+    /// What is at several addresses as of one moment.
+    pub(crate) fn snapshot(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+        let data = self.readable(Read { strong: true, ..how })?;
+        self.check_snapshot(at)?;
+        let found = data.snapshot(at)?;
+        let bytes: usize = found.values().filter_map(Occupant::item).map(Item::size).sum();
+        let limit = self.transaction_limits()?.bytes;
+        if bytes > limit {
+            return Err(too_large("snapshot in bytes", limit, bytes));
+        }
+        let item = |at| found.get(at).cloned().and_then(Occupant::into_item);
+        Ok(at.iter().map(|at| item(at).map(|item| trimmed(item, how))).collect())
     }
 
     /// What is checked before anything is touched.
@@ -169,9 +208,7 @@ impl Memory {
     }
 
     pub(crate) fn check_commit(&self, all: &[Mutation]) -> Result<()> {
-        let Some(limits) = self.data.capabilities.transactions else {
-            return Err(Error::new(ErrorKind::Unsupported, "this engine has no transactions"));
-        };
+        let limits = self.transaction_limits()?;
         if all.is_empty() {
             return Err(Error::new(ErrorKind::InvalidInput, "a commit of nothing"));
         }
@@ -234,6 +271,9 @@ impl Backend for Memory {
     }
 
     async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+        if how.snapshot {
+            return self.snapshot(at, how);
+        }
         self.readable(how)?;
         at.iter().map(|at| self.get(at, how)).collect()
     }
@@ -278,7 +318,7 @@ impl Backend for Memory {
     }
 
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
-        let (shard, after) = match self.start(space, &how) {
+        let (shards, after) = match self.start(space, &how) {
             Ok(start) => start,
             Err(error) => return stream::iter([Err(error)]).boxed(),
         };
@@ -286,7 +326,7 @@ impl Backend for Memory {
             memory: self.clone(),
             space,
             how,
-            shard,
+            shards,
             after,
             page: VecDeque::new(),
         };
@@ -298,6 +338,11 @@ impl Backend for Memory {
 
     fn stats(&self) -> EngineStats {
         EngineStats::default()
+    }
+
+    fn parts(&self, _space: Space, _how: &Listing) -> Vec<ListingPart> {
+        let name = |part| ListingPart::new(format!("{part}/{PARTS}"));
+        (0..PARTS).map(name).collect()
     }
 
     async fn close(&self) -> Result<()> {
@@ -366,7 +411,8 @@ struct Everything {
     memory: Memory,
     space: Space,
     how: Listing,
-    shard: usize,
+    /// The ones that are left, the first of which is under way.
+    shards: Range<usize>,
     after: Option<Listed>,
     page: VecDeque<(Listed, Arc<Occupant>)>,
 }
@@ -391,21 +437,37 @@ impl Everything {
 
     /// Takes the next page; `false` when there is none.
     fn fetch(&mut self) -> Result<bool> {
-        while self.shard < SHARDS {
+        while !self.shards.is_empty() {
             let data = self.memory.readable(self.how.how)?;
-            self.page = data.list(self.shard, self.space, self.after.as_ref(), PAGE)?.into();
+            self.page = data
+                .list(self.shards.start, self.space, self.after.as_ref(), PAGE)?
+                .into();
             match self.page.back() {
                 Some((last, _)) => {
                     self.after = Some(last.clone());
                     return Ok(true);
                 }
                 None => {
-                    self.shard += 1;
+                    self.shards.start += 1;
                     self.after = None;
                 }
             }
         }
         Ok(false)
+    }
+}
+
+/// The shards of a part of a listing.
+fn shards(part: &ListingPart) -> Result<Range<usize>> {
+    if part.is_whole() {
+        return Ok(0..SHARDS);
+    }
+    let (index, count) = part.as_str().split_once('/').unwrap_or_default();
+    match (index.parse::<usize>(), count.parse::<usize>()) {
+        (Ok(index), Ok(count)) if count == PARTS && index < count => {
+            Ok(SHARDS * index / PARTS..SHARDS * (index + 1) / PARTS)
+        }
+        _ => Err(part.unknown()),
     }
 }
 

@@ -68,7 +68,7 @@ async fn a_thousand_documents_and_more_than_3_mb_are_listed_completely(fixture: 
         if some < 300 {
             break;
         }
-        position = keys.position().map(str::to_owned);
+        position = keys.position();
     }
     assert_eq!(resumed.len(), expected.len(), "each key once");
     assert_eq!(resumed.into_iter().collect::<BTreeSet<_>>(), expected);

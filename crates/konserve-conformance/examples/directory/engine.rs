@@ -175,6 +175,9 @@ impl Backend for Directory {
     }
 
     async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+        if how.snapshot {
+            return Err(Error::new(ErrorKind::Unsupported, "files know no transactions"));
+        }
         let reads = at.iter().map(|at| self.read(at, how));
         futures::future::try_join_all(reads).await
     }
@@ -226,6 +229,9 @@ impl Backend for Directory {
     }
 
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>> {
+        if !how.part.is_whole() {
+            return stream::once(async move { Err(how.part.unknown()) }).boxed();
+        }
         self.stream(move |this| {
             let folder = this.root.join(space.letter().to_string());
             let mut found = this.addresses(space, folder, true)?;
@@ -238,6 +244,10 @@ impl Backend for Directory {
 
     fn stats(&self) -> EngineStats {
         EngineStats::default()
+    }
+
+    fn parts(&self, _space: Space, _how: &Listing) -> Vec<ListingPart> {
+        vec![ListingPart::whole()]
     }
 
     async fn close(&self) -> Result<()> {

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt;
-use konserve_core::backend::{Address, Item, Listing, Occupant, Partition, Purge, Read, Space, When};
+use futures::{StreamExt, TryStreamExt};
+use konserve_core::ErrorKind;
+use konserve_core::backend::{
+    Address, Backend, Item, Listing, ListingPart, Occupant, Partition, Purge, Read, Space, When,
+};
 
 use crate::arena::{Arena, expired, item};
-use crate::failure::{Verdict, check, same};
+use crate::failure::{Verdict, check, refused, same};
 use crate::trial::Trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -45,6 +48,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             while_undelivered_is_purged,
         ),
         Trial::new("list.while-others-are-written", &["B-LIST-5"], while_others_are_written),
+        Trial::new("list.in-parts", &["B-LIST-7"], in_parts),
+        Trial::new("list.parts-behind-an-address", &["B-LIST-7", "B-LIST-3"], parts_behind),
+        Trial::new("list.parts-are-known-ever-after", &["B-LIST-8"], parts_known_ever_after),
+        Trial::new("list.unknown-part", &["B-LIST-8", "B-ERROR-1"], unknown_part),
         Trial::new("list.strong-and-without-body", &["B-LIST-6"], strong_and_without_body),
     ]
 }
@@ -319,6 +326,121 @@ async fn while_others_are_written(arena: Arc<Arena>) -> Verdict {
         }
     }
     complete(&found, &occupants(&there))
+}
+
+/// All that these parts bring, one after the other.
+async fn listed_in(
+    backend: &dyn Backend,
+    space: Space,
+    how: &Listing,
+    parts: &[ListingPart],
+) -> Verdict<Vec<(Address, Occupant)>> {
+    let mut all = Vec::new();
+    for part in parts {
+        let part = part.clone();
+        let listed = backend.list(space, Listing { part, ..how.clone() });
+        all.extend(listed.try_collect::<Vec<_>>().await?);
+    }
+    Ok(all)
+}
+
+async fn in_parts(arena: Arc<Arena>) -> Verdict {
+    let there = arena.fill_documents().await?;
+    let mut with_graves = occupants(&there);
+    for number in 0..20 {
+        let (at, rev) = (arena.at(&format!("gone-{number}")), arena.rev());
+        arena.bury(&at, rev).await?;
+        with_graves.insert(at, Occupant::Tombstone(rev));
+    }
+    let row = Address::new(Space::Log, Partition::new("log"), 7);
+    let log = [(row.clone(), item(arena.rev()))];
+    arena.put(&row, &log[0].1).await?;
+    // An engine may have to see how much there is before it names several.
+    arena.list(Space::Document, all()).await?;
+    for (space, how, expected) in [
+        (Space::Document, all(), occupants(&there)),
+        (Space::Document, with_tombstones(), with_graves),
+        (Space::Log, all(), occupants(&log)),
+        (Space::Chunk, all(), Everything::new()),
+    ] {
+        let parts = arena.backend.parts(space, &how);
+        check!(!parts.is_empty(), "a listing without any part");
+        let found = once(listed_in(&*arena.backend, space, &how, &parts).await?)?;
+        complete(&found, &expected)?;
+    }
+    // What lags may be missing, but nothing is in two parts.
+    let how = Listing::all(Read::EVENTUAL.without_body());
+    let parts = arena.backend.parts(Space::Document, &how);
+    let found = once(listed_in(&*arena.backend, Space::Document, &how, &parts).await?)?;
+    let expected = occupants(&there);
+    for (at, occupant) in &found {
+        let known = expected.get(at).is_some_and(|item| item.rev() == occupant.rev());
+        check!(known, "{at} is listed, which never was there");
+        let body = occupant.item().and_then(|item| item.body.as_ref());
+        same!(body, None, "the body of {at}");
+    }
+    Ok(())
+}
+
+async fn parts_behind(arena: Arc<Arena>) -> Verdict {
+    arena.fill_documents().await?;
+    arena.list(Space::Document, all()).await?;
+    let mut random = arena.random();
+    for part in arena.backend.parts(Space::Document, &all()) {
+        let how = Listing { part, ..all() };
+        let everything = arena.list(Space::Document, how.clone()).await?;
+        let count = everything.len();
+        if count == 0 {
+            continue;
+        }
+        for position in [0, random.below(count), random.below(count), count - 1] {
+            let at = everything[position].0.clone();
+            let after = Some(at.clone());
+            let rest = arena.list(Space::Document, Listing { after, ..how.clone() }).await?;
+            check!(
+                rest == everything[position + 1..],
+                "behind position {position} of {count} in part {:?}, others came",
+                how.part.as_str()
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn parts_known_ever_after(arena: Arc<Arena>) -> Verdict {
+    let before = arena.backend.parts(Space::Document, &all());
+    let there = occupants(&arena.fill_documents().await?);
+    arena.list(Space::Document, all()).await?;
+    let after = arena.backend.parts(Space::Document, &all());
+    let another = arena.namespace.another().await?;
+    for parts in [&before, &after] {
+        let found = once(listed_in(&*another, Space::Document, &all(), parts).await?)?;
+        complete(&found, &there)?;
+    }
+    for handle in [another, Arc::clone(&arena.backend)] {
+        handle.close().await?;
+    }
+    let reopened = arena.namespace.reopen().await?;
+    let found = once(listed_in(&*reopened, Space::Document, &all(), &after).await?)?;
+    complete(&found, &there)
+}
+
+async fn unknown_part(arena: Arc<Arena>) -> Verdict {
+    arena.put(&arena.at("a"), &item(arena.rev())).await?;
+    for name in ["no such part", "0", "/", "ü/1"] {
+        let part = ListingPart::new(name);
+        let listed: Vec<_> = arena
+            .backend
+            .list(Space::Document, Listing { part, ..all() })
+            .collect()
+            .await;
+        same!(listed.len(), 1, "how much comes of part {name:?}");
+        for one in listed {
+            let error = refused(ErrorKind::InvalidInput, "a part that there is not", one)?;
+            check!(!error.is_retryable(), "trying again cannot help: {error:?}");
+        }
+    }
+    Ok(())
 }
 
 async fn strong_and_without_body(arena: Arc<Arena>) -> Verdict {

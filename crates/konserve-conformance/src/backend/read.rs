@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use konserve_core::Instant;
-use konserve_core::backend::{Item, Read, When};
+use konserve_core::backend::{Committed, Item, Mutation, Read, TransactionLimits, When};
+use konserve_core::{ErrorKind, Instant};
 
-use crate::arena::{Arena, expired, item};
-use crate::failure::{Verdict, check, same};
-use crate::trial::Trial;
+use crate::arena::{Arena, Until, expired, item, joined, settled};
+use crate::failure::{Verdict, check, refused, same};
+use crate::trial::{Capability, Trial};
+
+/// Above this, limits of transactions are not tried out: they are meant as "no limit".
+const MOST_ITEMS: usize = 10_000;
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -28,6 +32,36 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("read-many.repeated", &["B-MANY-2"], many_repeated),
         Trial::new("read-many.complete", &["B-MANY-3"], many_complete),
         Trial::new("read-many.without-body", &["B-READ-4"], many_without_body),
+        Trial::new(
+            "read-many.snapshot-as-each",
+            &["B-MANY-4", "B-MANY-1"],
+            snapshot_as_each,
+        )
+        .needs(Capability::Transactions),
+        Trial::new(
+            "read-many.snapshot-sees-what-was-acknowledged",
+            &["B-MANY-4"],
+            snapshot_sees,
+        )
+        .needs(Capability::Transactions),
+        Trial::new(
+            "read-many.snapshot-is-of-one-moment",
+            &["B-MANY-4"],
+            snapshot_of_one_moment,
+        )
+        .needs(Capability::Transactions),
+        Trial::new(
+            "read-many.snapshot-around-the-limits",
+            &["B-MANY-5", "B-ERROR-1"],
+            snapshot_around_the_limits,
+        )
+        .needs(Capability::Transactions),
+        Trial::new(
+            "read-many.snapshot-without-transactions",
+            &["B-MANY-6"],
+            snapshot_without_transactions,
+        )
+        .without(Capability::Transactions),
     ]
 }
 
@@ -265,5 +299,174 @@ async fn many_without_body(arena: Arc<Arena>) -> Verdict {
     let asked = [at, arena.at("vacant")];
     let found = arena.backend.read_many(&asked, Read::STRONG.without_body()).await?;
     same!(found, [Some(Item { body: None, ..item }), None], "without bodies");
+    Ok(())
+}
+
+async fn snapshot_as_each(arena: Arc<Arena>) -> Verdict {
+    let (first, second) = (item(arena.rev()), item(arena.rev()));
+    let (a, b, gone, old) = (arena.at("a"), arena.at("b"), arena.at("gone"), arena.at("old"));
+    arena.put(&a, &first).await?;
+    arena.put(&b, &second).await?;
+    arena.bury(&gone, arena.rev()).await?;
+    arena.put(&old, &expired(arena.rev())).await?;
+    // No more different ones than the smallest transactions take.
+    let asked = [b.clone(), gone, a, old, b];
+    let expected = [Some(second.clone()), None, Some(first), None, Some(second)];
+    let found = arena.backend.read_many(&asked, Read::SNAPSHOT).await?;
+    same!(found, expected, "a snapshot of five addresses, one of them twice");
+    let vacant = arena.backend.read_many(&[arena.at("vacant")], Read::SNAPSHOT).await?;
+    same!(vacant, [None], "a snapshot of a vacant address");
+    let bare = expected.map(|item| item.map(|item| Item { body: None, ..item }));
+    let found = arena.backend.read_many(&asked, Read::SNAPSHOT.without_body()).await?;
+    same!(found, bare, "the same without bodies");
+    same!(
+        arena.backend.read_many(&[], Read::SNAPSHOT).await?,
+        [],
+        "a snapshot of nothing"
+    );
+    Ok(())
+}
+
+async fn snapshot_sees(arena: Arc<Arena>) -> Verdict {
+    let another = arena.namespace.another().await?;
+    let asked = [arena.at("a"), arena.at("b")];
+    for round in 0..10 {
+        let (writer, reader) = match round % 2 {
+            0 => (&arena.backend, &another),
+            _ => (&another, &arena.backend),
+        };
+        let mut expected = Vec::new();
+        for at in &asked {
+            let item = item(arena.rev());
+            writer.write(at, item.clone(), When::Newer).await?;
+            expected.push(Some(item));
+        }
+        let found = reader.read_many(&asked, Read::SNAPSHOT).await?;
+        same!(found, expected, "a snapshot through the other handle");
+    }
+    Ok(())
+}
+
+/// Commits write one revision to all addresses; whoever finds two of them in a snapshot has seen a part.
+async fn snapshot_of_one_moment(arena: Arc<Arena>) -> Verdict {
+    let addresses: Vec<_> = (0..4).map(|number| arena.at(&format!("part-{number}"))).collect();
+    let another = arena.namespace.another().await?;
+    let until = Until::new();
+    let writer = {
+        let (arena, addresses, go_on) = (Arc::clone(&arena), addresses.clone(), until.go_on());
+        tokio::spawn(async move {
+            for round in (0_u64..).take_while(|_| go_on()) {
+                let same = item(arena.rev());
+                let mut all: Vec<_> = addresses
+                    .iter()
+                    .map(|at| Mutation::Write {
+                        at: at.clone(),
+                        item: same.clone(),
+                        when: When::Newer,
+                    })
+                    .collect();
+                if round % 2 == 1 {
+                    all.reverse();
+                }
+                let committed = settled(|| arena.backend.commit(all.clone())).await?;
+                same!(committed, Committed::Applied, "round {round}");
+            }
+            Verdict::Ok(())
+        })
+    };
+    // Until enough commits came in between, however slow the writer is to begin.
+    let (mut before, mut changes, mut turn) = (None, 0, 0);
+    while changes < 40 && !writer.is_finished() {
+        turn += 1;
+        let backend = if turn % 2 == 0 { &arena.backend } else { &another };
+        let found = settled(|| backend.read_many(&addresses, Read::SNAPSHOT)).await?;
+        let revs: Vec<_> = found.iter().map(|item| item.as_ref().map(|item| item.rev)).collect();
+        let first = revs.first().copied().flatten();
+        check!(
+            revs.iter().all(|rev| *rev == first),
+            "a snapshot of commits to all of its addresses has the revisions {revs:?}"
+        );
+        check!(first >= before, "a snapshot of {first:?} after one of {before:?}");
+        changes += usize::from(first != before);
+        before = first;
+        tokio::task::yield_now().await;
+    }
+    drop(until);
+    joined(writer).await
+}
+
+async fn snapshot_around_the_limits(arena: Arc<Arena>) -> Verdict {
+    // The trial is not run without transactions.
+    let limits = arena.capabilities.transactions;
+    let TransactionLimits { items, bytes } = limits.unwrap_or(TransactionLimits { items: 0, bytes: 0 });
+    if items <= MOST_ITEMS {
+        let mut asked: Vec<_> = (0..items).map(|number| arena.at(&format!("{number}"))).collect();
+        let (first, last) = (item(arena.rev()), item(arena.rev()));
+        arena.put(&asked[0], &first).await?;
+        arena.put(&asked[items - 1], &last).await?;
+        let found = arena.backend.read_many(&asked, Read::SNAPSHOT).await?;
+        check!(
+            found.len() == items && found[0] == Some(first) && found[items - 1] == Some(last),
+            "as many addresses as declared came back otherwise"
+        );
+        asked.push(asked[0].clone());
+        let found = arena.backend.read_many(&asked, Read::SNAPSHOT).await?;
+        same!(found.len(), items + 1, "the answers where one address is repeated");
+        asked.push(arena.at("one too many"));
+        let refusal = arena.backend.read_many(&asked, Read::SNAPSHOT).await;
+        let error = refused(ErrorKind::TooManyItems, "one address too many", refusal)?;
+        let named = Some((items as u64, items as u64 + 1));
+        same!(error.limit(), named, "the limit that the error names");
+        check!(!error.is_retryable(), "trying again cannot help: {error:?}");
+    }
+    let each = arena.capabilities.item_limit.unwrap_or(bytes).min(bytes);
+    if bytes > MOST_BYTES || each.saturating_mul(items) < bytes {
+        return Ok(()); // not to be reached
+    }
+    let sized = |number: usize, size: usize| {
+        let item = Item {
+            meta: Bytes::new(),
+            body: Some(Bytes::from(vec![7; size])),
+            ..item(arena.rev())
+        };
+        (arena.at(&format!("large-{number}")), item)
+    };
+    let sizes = (0..bytes).step_by(each).map(|start| each.min(bytes - start));
+    let large: Vec<_> = sizes.enumerate().map(|(number, size)| sized(number, size)).collect();
+    arena.fill(large.clone()).await?;
+    let mut asked: Vec<_> = large.iter().map(|(at, _)| at.clone()).collect();
+    let found = arena.backend.read_many(&asked, Read::SNAPSHOT).await?;
+    check!(
+        found.iter().flatten().eq(large.iter().map(|(_, item)| item)),
+        "as many bytes as declared came back otherwise"
+    );
+    if asked.len() == items {
+        return Ok(());
+    }
+    let (at, more) = sized(asked.len(), 1);
+    arena.put(&at, &more).await?;
+    asked.push(at);
+    match arena.backend.read_many(&asked, Read::SNAPSHOT).await {
+        Ok(found) => check!(
+            found.iter().flatten().count() == asked.len(),
+            "something is missing among more bytes than declared"
+        ),
+        above => {
+            let error = refused(ErrorKind::TooLarge, "one byte too many", above)?;
+            let named = error.limit().map(|(limit, _)| limit);
+            same!(named, Some(bytes as u64), "the limit that the error names");
+        }
+    }
+    Ok(())
+}
+
+async fn snapshot_without_transactions(arena: Arc<Arena>) -> Verdict {
+    let at = arena.at("a");
+    arena.put(&at, &item(arena.rev())).await?;
+    for asked in [&[at.clone()][..], &[at, arena.at("b")]] {
+        let refusal = arena.backend.read_many(asked, Read::SNAPSHOT).await;
+        let error = refused(ErrorKind::Unsupported, "a snapshot", refusal)?;
+        check!(!error.is_retryable(), "trying again cannot help: {error:?}");
+    }
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery,
-    Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Purge,
+    Read, RowQuery, Space, When, Written,
 };
 use konserve_core::{Error, ErrorKind, Result, Rev};
 use tokio::sync::oneshot;
@@ -171,6 +171,10 @@ impl Backend for Wire {
 
     fn stats(&self) -> EngineStats {
         self.inner.stats()
+    }
+
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart> {
+        self.inner.parts(space, how)
     }
 
     async fn close(&self) -> Result<()> {

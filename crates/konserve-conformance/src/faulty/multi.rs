@@ -7,6 +7,13 @@ use crate::trial::{Capability, Trial};
 
 pub(super) fn trials() -> Vec<Trial> {
     let few = Call::read("multi-get", "multi_get", get).after(three).of_no_key();
+    let many = Call::read("get-many", "get_many", |store, key| async move {
+        let absent = (0..120).map(|number| format!("{key}: absent {number}"));
+        let mut found = store.get_many::<String>(keys(&key).into_iter().chain(absent)).await?;
+        Ok(keys(&key).map(|key| found.remove(&Key::from(key))))
+    })
+    .after(three)
+    .of_no_key();
     let with_transactions = [
         Call::change("multi-assoc", "multi_assoc", |store, key| async move {
             store.multi_assoc(keys(&key).map(|key| (key, "new"))).await.map(drop)
@@ -28,13 +35,21 @@ pub(super) fn trials() -> Vec<Trial> {
                 store.assoc(first, "old").await
             })
             .seen_by(get),
+        Call::read("multi-get-snapshot", "multi_get", |store, key| async move {
+            let mut found = store.multi_get::<String>(keys(&key)).snapshot().await?;
+            Ok(keys(&key).map(|key| found.remove(&Key::from(key))))
+        })
+        .after(three),
         Call::read("multi-get-large", "multi_get", get)
             .after(|store, key| async move { store.multi_assoc(keys(&key).map(|key| (key, large("o")))).await }),
     ];
     let with_transactions = with_transactions
         .into_iter()
         .map(|call| call.of_no_key().trial().needs(Capability::Transactions));
-    [few.trial()].into_iter().chain(with_transactions).collect()
+    [few.trial(), many.trial()]
+        .into_iter()
+        .chain(with_transactions)
+        .collect()
 }
 
 fn keys(key: &str) -> [String; 3] {

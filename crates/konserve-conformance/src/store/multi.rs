@@ -23,6 +23,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("store.multi-assoc-one-key-twice", &["S-MULTI-5"], one_key_twice),
         Trial::new("store.multi-assoc-over-a-log", &["S-MULTI-6", "S-KIND-1"], over_a_log),
         Trial::new("store.multi-assoc-is-seen-whole", &["S-MULTI-2"], seen_whole),
+        Trial::new("store.multi-get-snapshot", &["S-MULTI-8"], snapshot),
+        Trial::new(
+            "store.multi-get-snapshot-is-of-one-moment",
+            &["S-MULTI-8", "S-SIZE-2"],
+            snapshot_of_one_moment,
+        ),
         Trial::new("store.multi-dissoc", &["S-MULTI-3"], multi_dissoc),
         Trial::new("store.multi-dissoc-too-many", &["S-MULTI-4"], dissoc_too_many),
     ];
@@ -33,6 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend([
         Trial::new("store.multi-get", &["S-MULTI-1"], multi_get),
         Trial::new("store.multi-get-too-many", &["S-MULTI-4"], get_too_many),
+        Trial::new("store.get-many", &["S-MULTI-9"], get_many),
         Trial::new("store.multi-without-transactions", &["S-MULTI-7"], without_transactions)
             .without(Capability::Transactions),
     ]);
@@ -81,6 +88,96 @@ async fn multi_get(arena: Arc<Arena>) -> Verdict {
     let wrong = store.multi_get::<Value>(["key-0", "binary"]).await;
     refused(ErrorKind::WrongKind, "a binary among documents", wrong)?;
     Ok(())
+}
+
+async fn get_many(arena: Arc<Arena>) -> Verdict {
+    let store = store(&arena);
+    let count = 3 * MULTI_LIMIT + 7;
+    let mut expected = BTreeMap::new();
+    for number in (0..count).step_by(7) {
+        let key = format!("key-{number}");
+        store.assoc(key.as_str(), &number).await?;
+        expected.insert(Key::from(key), number);
+    }
+    let twice = keys(count).into_iter().chain(keys(count));
+    let found = store.get_many::<usize>(twice).consistent().await?;
+    check!(
+        found == expected,
+        "{} of {} documents were found, or others",
+        found.len(),
+        expected.len()
+    );
+    let none = store.get_many::<usize>(Vec::<Key>::new()).await?;
+    same!(none, BTreeMap::new(), "no keys");
+    store.bassoc("binary", "bytes").await?;
+    let wrong = store
+        .get_many::<Value>(keys(count).into_iter().chain(["binary".into()]))
+        .await;
+    refused(ErrorKind::WrongKind, "a binary among documents", wrong)?;
+    Ok(())
+}
+
+async fn snapshot(arena: Arc<Arena>) -> Verdict {
+    let store = store(&arena);
+    let count = most(&arena);
+    let large = "x".repeat(arena.largest_item() + 1);
+    store.assoc("key-0", &"small").await?;
+    store.assoc("key-1", &large).await?;
+    let found = store.multi_get::<String>(keys(count)).snapshot().await?;
+    let expected =
+        [("key-0", "small"), ("key-1", large.as_str())].map(|(key, value)| (Key::from(key), value.to_owned()));
+    check!(
+        found == BTreeMap::from(expected),
+        "{} documents were found",
+        found.len()
+    );
+    let answer = store.multi_get::<String>(keys(count + 1)).snapshot().await;
+    let error = refused(ErrorKind::TooManyItems, "one key too many", answer)?;
+    let named = Some((count as u64, count as u64 + 1));
+    same!(error.limit(), named, "the limit that the error names");
+    store.append("log", &1).await?;
+    let wrong = store.multi_get::<Value>(["key-0", "log"]).snapshot().await;
+    refused(ErrorKind::WrongKind, "a log among documents", wrong)?;
+    Ok(())
+}
+
+/// One store writes rounds to all keys at once, now with values of which one is large; another never finds two rounds in one snapshot.
+async fn snapshot_of_one_moment(arena: Arc<Arena>) -> Verdict {
+    let (writer, reader) = (another(&arena).await?, store(&arena));
+    let padding = "x".repeat(arena.largest_item() + 1);
+    let until = Until::new();
+    let go_on = until.go_on();
+    let writing = tokio::spawn(async move {
+        for round in (1_u64..).take_while(|_| go_on()) {
+            let large = if round % 3 == 0 { padding.as_str() } else { "" };
+            let pairs = [("a", ""), ("b", large), ("c", "")];
+            writer
+                .multi_assoc(pairs.map(|(key, padding)| (key, (round, padding))))
+                .await?;
+        }
+        Verdict::Ok(())
+    });
+    let (mut before, mut changes) = (0, 0);
+    while changes < 15 && !writing.is_finished() {
+        let answer = reader.multi_get::<(u64, String)>(["a", "b", "c"]).snapshot().await;
+        let found = match answer {
+            // The writer may be faster than the reader, again and again.
+            Err(error) if error.is_retryable() => continue,
+            answer => answer?,
+        };
+        let rounds: Vec<_> = found.values().map(|(round, _)| *round).collect();
+        let round = rounds.first().copied().unwrap_or(0);
+        check!(
+            rounds.iter().all(|other| *other == round) && [0, 3].contains(&rounds.len()),
+            "a snapshot has the rounds {rounds:?}"
+        );
+        check!(round >= before, "a snapshot of round {round} after one of {before}");
+        changes += usize::from(round != before);
+        before = round;
+        tokio::task::yield_now().await;
+    }
+    drop(until);
+    joined(writing).await
 }
 
 async fn get_too_many(arena: Arc<Arena>) -> Verdict {
@@ -241,6 +338,8 @@ async fn without_transactions(arena: Arc<Arena>) -> Verdict {
     let answer = store.multi_assoc([("a", 2), ("b", 3)]).await;
     refused(ErrorKind::Unsupported, "multi_assoc", answer)?;
     refused(ErrorKind::Unsupported, "multi_dissoc", store.multi_dissoc(["a"]).await)?;
+    let answer = store.multi_get::<i64>(["a"]).snapshot().await;
+    refused(ErrorKind::Unsupported, "multi_get as a snapshot", answer)?;
     same!(store.get::<i64>("a").await?, Some(1), "what is there");
     check!(!store.exists("b").await?, "something was written all the same");
     Ok(())

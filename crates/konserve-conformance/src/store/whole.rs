@@ -1,9 +1,9 @@
 //! Trials of what concerns a store as a whole: `keys`, kinds, `collect`, closing and restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use konserve_core::backend::{Listing, Read, Space};
 use konserve_core::{ErrorKind, Key, Kind, Meta, Value, path};
 
@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("store.keys", &["S-KEYS-1"], keys),
         Trial::new("store.keys-over-many-pages", &["S-KEYS-1"], keys_over_many_pages),
         Trial::new("store.keys-resumed", &["S-KEYS-2"], keys_resumed),
+        Trial::new("store.keys-at-no-position", &["S-KEYS-2", "S-ERROR-1"], no_position),
         Trial::new("store.kinds", &["S-KIND-1"], kinds),
         Trial::new("store.collect-of-tombstones", &["S-COLLECT-1"], collect_of_tombstones),
         Trial::new("store.closed", &["S-CLOSE-1"], closed),
@@ -81,23 +82,37 @@ async fn keys_resumed(arena: Arc<Arena>) -> Verdict {
         store.assoc(number, &number).await?;
     }
     let all: Vec<_> = store.keys().map_ok(|meta| meta.key).try_collect().await?;
+    let expected: BTreeSet<_> = all.iter().cloned().collect();
+    same!(expected.len(), 12, "how many keys there are");
     for stop in 1..=all.len() {
         let mut first = store.keys();
-        for expected in &all[..stop] {
-            let key = first.try_next().await?.map(|meta| meta.key);
-            same!(key.as_ref(), Some(expected), "a key of the first part");
+        let mut found = Vec::new();
+        for _ in 0..stop {
+            found.extend(first.try_next().await?.map(|meta| meta.key));
         }
-        let Some(position) = first.position().map(str::to_owned) else {
+        let Some(position) = first.position() else {
             check!(false, "there is no position after {stop} keys");
             continue;
         };
-        let rest: Vec<_> = store
-            .keys()
-            .resume(position)
-            .map_ok(|meta| meta.key)
-            .try_collect()
-            .await?;
-        same!(rest, all[stop..], "the keys behind the first {stop}");
+        // In an order of its own, but only what has not come yet.
+        let rest = store.keys().resume(position).map_ok(|meta| meta.key);
+        found.extend(rest.try_collect::<Vec<_>>().await?);
+        same!(found.len(), all.len(), "how many keys come, interrupted after {stop}");
+        let found: BTreeSet<_> = found.into_iter().collect();
+        same!(found, expected, "the keys that come, interrupted after {stop}");
+    }
+    Ok(())
+}
+
+async fn no_position(arena: Arc<Arena>) -> Verdict {
+    let store = store(&arena);
+    store.assoc("a", &1).await?;
+    for position in ["", "a", "[]", "[\"\"]", "[[\"\" 1]]", "[[\"no such part\" nil]]"] {
+        let listed: Vec<_> = store.keys().resume(position).collect().await;
+        same!(listed.len(), 1, "how much comes from {position:?}");
+        for one in listed {
+            refused(ErrorKind::InvalidInput, "what is no position", one)?;
+        }
     }
     Ok(())
 }

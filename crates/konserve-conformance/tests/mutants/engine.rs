@@ -11,8 +11,8 @@ use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use konserve_conformance::{LayerFaults, ManualClock};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Previous, Purge, Read,
-    RowQuery, Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Previous,
+    Purge, Read, RowQuery, Space, When, Written,
 };
 use konserve_core::layer::Layer;
 use konserve_core::{Error, ErrorKind, Result, Rev};
@@ -73,6 +73,10 @@ pub(crate) trait Wrong: Send + Sync + 'static {
 
     fn stats(&self, right: &Right) -> EngineStats {
         right.stats()
+    }
+
+    fn parts(&self, right: &Right, space: Space, how: &Listing) -> Vec<ListingPart> {
+        right.parts(space, how)
     }
 
     async fn close(&self, right: &Right) -> Result<()> {
@@ -245,6 +249,10 @@ impl Backend for Engine {
 
     fn stats(&self) -> EngineStats {
         self.wrong.stats(&self.right)
+    }
+
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart> {
+        self.wrong.parts(&self.right, space, how)
     }
 
     async fn close(&self) -> Result<()> {

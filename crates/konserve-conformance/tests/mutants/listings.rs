@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use futures::future::{self, FutureExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use konserve_core::backend::{Address, Backend, Listing, Occupant, Partition, Read, Space};
+use konserve_core::backend::{Address, Backend, Listing, ListingPart, Occupant, Partition, Read, Space};
 use konserve_core::{Error, ErrorKind, Result, Rev};
 
 use crate::engine::{Listed, Right, Wrong};
 use crate::mutant::Mutant;
 
 pub(crate) fn mutants() -> Vec<Mutant> {
-    [contents(), pages(), positions()].into_iter().flatten().collect()
+    [contents(), pages(), positions(), parts()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn contents() -> Vec<Mutant> {
@@ -266,6 +269,88 @@ fn positions() -> Vec<Mutant> {
     ]
 }
 
+fn parts() -> Vec<Mutant> {
+    vec![
+        Mutant::new(
+            "listings.parts-that-overlap",
+            "list.in-parts",
+            "the number of the part is not passed on, and each of them reads everything",
+            || {
+                Streams(|right, space, how| {
+                    let part = ListingPart::whole();
+                    right.list(space, Listing { part, ..how })
+                })
+            },
+        ),
+        Mutant::new(
+            "listings.a-part-forgotten",
+            "list.in-parts",
+            "parts are counted from one, and asked for from zero to one less than there are",
+            || {
+                Parts(|right, space, how| {
+                    let mut parts = right.parts(space, how);
+                    parts.pop();
+                    parts
+                })
+            },
+        ),
+        Mutant::new(
+            "listings.no-parts",
+            "list.in-parts",
+            "an empty space has no parts, says the engine, and nobody tells it when it is no longer empty",
+            || Parts(|_, _, _| Vec::new()),
+        ),
+        Mutant::new(
+            "listings.parts-with-other-tombstones",
+            "list.in-parts",
+            "parts are read from an index that has items only",
+            || {
+                Streams(|right, space, how| {
+                    let tombstones = how.tombstones && how.part.is_whole();
+                    right.list(space, Listing { tombstones, ..how })
+                })
+            },
+        ),
+        Mutant::new(
+            "listings.position-in-a-part-ignored",
+            "list.parts-behind-an-address",
+            "the first page of a part takes its start from the part, and not from the caller",
+            || {
+                Streams(|right, space, how| {
+                    let after = how.after.clone().filter(|_| how.part.is_whole());
+                    right.list(space, Listing { after, ..how })
+                })
+            },
+        ),
+        Mutant::new(
+            "listings.parts-of-one-handle",
+            "list.parts-are-known-ever-after",
+            "a part is a cursor that lives in the connection which opened it",
+            || {
+                Streams(|right, space, how| match right.number {
+                    0 => right.list(space, how),
+                    _ if how.part.is_whole() => right.list(space, how),
+                    _ => stream::iter([Err(how.part.unknown())]).boxed(),
+                })
+            },
+        ),
+        Mutant::new(
+            "listings.any-part",
+            "list.unknown-part",
+            "the name of a part is not looked at where it is none that is known",
+            || {
+                Streams(|right, space, how| {
+                    let known = right.parts(space, &how).contains(&how.part);
+                    let part = if known { how.part.clone() } else { ListingPart::whole() };
+                    right.list(space, Listing { part, ..how })
+                })
+            },
+        ),
+    ]
+}
+
+/// Other parts are named.
+struct Parts(fn(&Right, Space, &Listing) -> Vec<ListingPart>);
 /// Something else is listed.
 struct Streams(fn(&Right, Space, Listing) -> Listed);
 struct EndsAtGap;
@@ -282,6 +367,12 @@ const PAGE: usize = 8;
 
 impl Wrong for Streams {
     fn list(&self, right: &Right, space: Space, how: Listing) -> Listed {
+        self.0(right, space, how)
+    }
+}
+
+impl Wrong for Parts {
+    fn parts(&self, right: &Right, space: Space, how: &Listing) -> Vec<ListingPart> {
         self.0(right, space, how)
     }
 }

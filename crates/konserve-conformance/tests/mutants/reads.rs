@@ -8,10 +8,14 @@ use async_trait::async_trait;
 use konserve_core::backend::{Address, Backend, Item, Purge, Read, When, Written};
 use konserve_core::{Error, ErrorKind, Result};
 
-use crate::engine::{Right, Wrong, rejected};
+use crate::engine::{Right, Wrong, pause, rejected};
 use crate::mutant::Mutant;
 
 pub(crate) fn mutants() -> Vec<Mutant> {
+    [ordinary(), snapshots()].into_iter().flatten().collect()
+}
+
+fn ordinary() -> Vec<Mutant> {
     vec![
         Mutant::new(
             "reads.absence-is-an-error",
@@ -338,5 +342,121 @@ impl Wrong for AbsenceIsAnError {
             Some(_) => right.read(at, how).await,
             None => Err(Error::new(ErrorKind::NotFound, "no such key")),
         }
+    }
+}
+
+fn snapshots() -> Vec<Mutant> {
+    vec![
+        Mutant::new(
+            "reads.snapshot-one-by-one",
+            "read-many.snapshot-is-of-one-moment",
+            "the flag is ignored, and each address is read when its turn comes",
+            || Snapshots(|right, at, how| Box::pin(one_by_one(right, at, how))),
+        ),
+        Mutant::new(
+            "reads.snapshot-of-a-replica",
+            "read-many.snapshot-sees-what-was-acknowledged",
+            "a view that is consistent in itself, and older than what was acknowledged",
+            OldView::default,
+        ),
+        Mutant::new(
+            "reads.snapshot-of-one-address-once",
+            "read-many.snapshot-as-each",
+            "the engine refuses an address that is twice in one transaction, and that is passed on",
+            || {
+                Snapshots(|right, at, how| {
+                    Box::pin(async move {
+                        let different: std::collections::HashSet<_> = at.iter().collect();
+                        match different.len() == at.len() {
+                            true => right.read_many(at, how).await,
+                            false => rejected("one item twice in a transaction"),
+                        }
+                    })
+                })
+            },
+        ),
+        Mutant::new(
+            "reads.snapshot-with-the-body-always",
+            "read-many.snapshot-as-each",
+            "the transaction is built without the projection",
+            || Snapshots(|right, at, how| Box::pin(right.read_many(at, Read { body: true, ..how }))),
+        ),
+        Mutant::new(
+            "reads.snapshot-in-several-transactions",
+            "read-many.snapshot-around-the-limits",
+            "what does not fit into one transaction is read in two",
+            || {
+                Snapshots(|right, at, how| {
+                    Box::pin(async move {
+                        let mut found = Vec::new();
+                        for some in at.chunks(8) {
+                            found.extend(right.read_many(some, how).await?);
+                        }
+                        Ok(found)
+                    })
+                })
+            },
+        ),
+        Mutant::new(
+            "reads.snapshot-of-few-bytes",
+            "read-many.snapshot-around-the-limits",
+            "the limit of one answer is taken for that of a transaction",
+            || {
+                Snapshots(|right, at, how| {
+                    Box::pin(async move {
+                        let found = right.read_many(at, how).await?;
+                        match found.iter().flatten().map(Item::size).sum::<usize>() {
+                            0..=4096 => Ok(found),
+                            more => Err(Error::new(ErrorKind::TooLarge, "bytes").with_limit(4096, more as u64)),
+                        }
+                    })
+                })
+            },
+        ),
+        Mutant::new(
+            "reads.snapshot-all-the-same",
+            "read-many.snapshot-without-transactions",
+            "an engine without transactions does what it can",
+            || Snapshots(|right, at, how| Box::pin(one_by_one(right, at, how))),
+        )
+        .set_up(|builder| builder.transactions(None)),
+    ]
+}
+
+type Found<'a> = futures::future::BoxFuture<'a, Result<Vec<Option<Item>>>>;
+
+/// Snapshots are something else.
+struct Snapshots(for<'a> fn(&'a Right, &'a [Address], Read) -> Found<'a>);
+#[derive(Default)]
+struct OldView(Mutex<HashMap<Vec<Address>, Vec<Option<Item>>>>);
+
+async fn one_by_one(right: &Right, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+    let mut found = Vec::new();
+    for at in at {
+        found.push(right.read(at, how).await?);
+        pause().await;
+    }
+    Ok(found)
+}
+
+#[async_trait]
+impl Wrong for Snapshots {
+    async fn read_many(&self, right: &Right, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+        match how.snapshot {
+            true => self.0(right, at, how).await,
+            false => right.read_many(at, how).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Wrong for OldView {
+    async fn read_many(&self, right: &Right, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+        let found = right.read_many(at, how).await?;
+        if !how.snapshot {
+            return Ok(found);
+        }
+        let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(views.insert(at.to_vec(), found.clone()).unwrap_or(found))
     }
 }

@@ -87,6 +87,10 @@ impl Backend for Shelf {
     }
 
     async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
+        self.map()?;
+        if how.snapshot {
+            return Err(Error::new(ErrorKind::Unsupported, "a shelf knows no transactions"));
+        }
         futures::future::try_join_all(at.iter().map(|at| self.read(at, how))).await
     }
 
@@ -142,6 +146,9 @@ impl Backend for Shelf {
             Ok(map) => map.clone(),
             Err(error) => return stream::iter([Err(error)]).boxed(),
         };
+        if !how.part.is_whole() {
+            return stream::iter([Err(how.part.unknown())]).boxed();
+        }
         let found = map.into_iter().filter_map(move |(at, there)| {
             let wanted = at.space == space && how.after.as_ref().is_none_or(|after| at > *after);
             match now(&there) {
@@ -154,6 +161,10 @@ impl Backend for Shelf {
 
     fn stats(&self) -> EngineStats {
         EngineStats::default()
+    }
+
+    fn parts(&self, _space: Space, _how: &Listing) -> Vec<ListingPart> {
+        vec![ListingPart::whole()]
     }
 
     async fn close(&self) -> Result<()> {

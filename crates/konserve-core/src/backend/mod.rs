@@ -24,7 +24,9 @@ pub use self::capabilities::{Capabilities, Durability, Reach, TransactionLimits}
 pub use self::condition::When;
 pub use self::deadline::{deadline, until};
 pub use self::item::{Item, Occupant};
-pub use self::requests::{Committed, Listing, Mutation, Order, Previous, Purge, Read, Refusal, RowQuery, Written};
+pub use self::requests::{
+    Committed, Listing, ListingPart, Mutation, Order, Previous, Purge, Read, Refusal, RowQuery, Written,
+};
 pub use self::stats::{Distribution, EngineStats, RequestStats};
 
 use crate::{Result, Rev};
@@ -95,9 +97,16 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     ///
-    /// - Each as by [`read`](Self::read); together they are not one view. Any number of addresses, repeated ones and
-    ///   none included.
+    /// - Each as by [`read`](Self::read). Any number of addresses, repeated ones and none included.
     /// - Complete or an error: what the engine left out of one answer is asked for again.
+    /// - Together they are one view only with [`Read::snapshot`]: all as of one moment between the call and its answer. That is a
+    ///   strong read, and one that no [`commit`](Self::commit) comes in between. Works for as many different addresses as a
+    ///   commit takes mutations, and for as many bytes, bodies included, asked for or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read). With [`Read::snapshot`], `unsupported` where [`Capabilities::transactions`] is `None`, and above its
+    /// limits `too_many_items`, before anything is sent, and, unless it works all the same, `too_large`.
     async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>>;
 
     /// Stores an item if the condition holds, atomically with checking it.
@@ -176,6 +185,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// - Unless [`Listing::how`] is strong, each address by itself may lag, as in [`rows`](Self::rows).
     /// - The order is the engine's own and nothing may rely on it, but it is stable: with [`Listing::after`], the listing
     ///   goes on behind that address, whether or not there is still something at it.
+    /// - With [`Listing::part`], only what is in that part. Each part has an order of its own.
     /// - All pages. Removing, writing or purging what was delivered disturbs nothing. After an error the stream ends.
     fn list(&self, space: Space, how: Listing) -> BoxStream<'static, Result<(Address, Occupant)>>;
 
@@ -187,6 +197,20 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// - An engine that sends no requests, or does not count them, answers with the default.
     /// - A wrapper answers with what it wraps.
     fn stats(&self) -> EngineStats;
+
+    /// The parts in which a listing like this one is best read now: side by side, each as a listing of its own. At least one.
+    ///
+    /// # Behavior
+    ///
+    /// - An address is in exactly one of the parts that are named together, whether or not anything is there. So the parts
+    ///   bring what the whole ([`ListingPart::whole`]) brings.
+    /// - It may name others each time; what it once named can be listed ever after, by every handle and after a restart. One
+    ///   that the engine never names is `invalid_input`, and so is a part for listings of another kind
+    ///   ([`Listing::how`], [`Listing::tombstones`]) than it was named for, if that makes a difference.
+    /// - Asks nobody: [`Listing::part`] and [`Listing::after`] are not looked at, and a closed handle may answer.
+    ///
+    /// An engine that cannot read a space in parts answers with the whole.
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart>;
 
     /// Lets go of everything the handle holds. Later calls on it answer `closed`; other handles are not concerned.
     ///

@@ -1,9 +1,10 @@
 //! What engines are asked, and what they answer.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use super::{Address, Item, Occupant, Partition, Space, When};
-use crate::Rev;
+use crate::{Error, ErrorKind, Rev};
 
 /// How to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +13,8 @@ pub struct Read {
     pub strong: bool,
     /// Deliver the body.
     pub body: bool,
+    /// All addresses as of one moment, which is as strong as can be. Minded by [`read_many`](super::Backend::read_many) alone.
+    pub snapshot: bool,
 }
 
 impl Read {
@@ -19,11 +22,19 @@ impl Read {
     pub const STRONG: Self = Self {
         strong: true,
         body: true,
+        snapshot: false,
     };
     /// May lag, with the body.
     pub const EVENTUAL: Self = Self {
         strong: false,
         body: true,
+        snapshot: false,
+    };
+    /// As of one moment, with the body.
+    pub const SNAPSHOT: Self = Self {
+        strong: true,
+        body: true,
+        snapshot: true,
     };
 
     /// The same without the body.
@@ -199,6 +210,41 @@ impl RowQuery {
     }
 }
 
+/// A part of a space, for listings that are read in several parts side by side.
+///
+/// The engine names the parts ([`Backend::parts`](super::Backend::parts)) and knows them by their text, also in another process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListingPart(Arc<str>);
+
+impl ListingPart {
+    /// The part of this name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// Everything, which every engine can list. Its name is the empty text.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self::new("")
+    }
+
+    /// Whether this is everything.
+    pub fn is_whole(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The error of an engine that has no such part: `invalid_input`.
+    pub fn unknown(&self) -> Error {
+        let message = format!("this engine knows no part {:?} of a listing", self.as_str());
+        Error::new(ErrorKind::InvalidInput, message)
+    }
+}
+
 /// How to list a space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
@@ -206,7 +252,9 @@ pub struct Listing {
     pub how: Read,
     /// Deliver tombstones as well.
     pub tombstones: bool,
-    /// Go on behind this address.
+    /// Only this part.
+    pub part: ListingPart,
+    /// Go on behind this address, which is one of the part.
     pub after: Option<Address>,
 }
 
@@ -216,6 +264,7 @@ impl Listing {
         Self {
             how,
             tombstones: false,
+            part: ListingPart::whole(),
             after: None,
         }
     }

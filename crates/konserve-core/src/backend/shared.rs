@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use super::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Purge, Read, RowQuery,
-    Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Purge,
+    Read, RowQuery, Space, When, Written,
 };
 use crate::{Result, Rev};
 
@@ -55,6 +55,10 @@ impl Backend for Arc<dyn Backend> {
 
     fn stats(&self) -> EngineStats {
         (**self).stats()
+    }
+
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart> {
+        (**self).parts(space, how)
     }
 
     async fn close(&self) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::backend::{
 use crate::head::{HeadKind, LogId};
 use crate::placement::Placed;
 use crate::placement::generation::Patience;
-use crate::store::{Backoff, Operation, is_unreadable, report_unreadable};
+use crate::store::{Backoff, Operation, everything, is_unreadable, report_unreadable};
 use crate::{Error, ErrorKind, Key, Result, Revision};
 
 /// Removes the log at a key; `false` when there is none any more.
@@ -97,9 +97,8 @@ pub(crate) async fn sweep(operation: &Operation, patience: Patience) -> Result<S
     let mut swept = Swept::default();
     let mut states = HashSet::new();
     let mut strays: HashMap<LogId, BTreeSet<Partition>> = HashMap::new();
-    let mut listed = store
-        .backend
-        .list(Space::Log, Listing::all(Read::STRONG.without_body()));
+    let how = Listing::all(Read::STRONG.without_body());
+    let mut listed = everything(&store.backend, Space::Log, &how);
     while let Some((at, occupant)) = listed.try_next().await? {
         let (Some((id, is_state)), Occupant::Item(item)) = (owner(&at), occupant) else {
             continue;

@@ -22,7 +22,7 @@ const MOST_CHUNKS: u64 = 100;
 const ANSWERS: usize = 4;
 
 /// How often a reader starts over because the value was replaced meanwhile.
-const RESTARTS: usize = 10;
+pub(crate) const RESTARTS: usize = 10;
 
 /// A record as it was read.
 #[derive(Debug)]
@@ -68,36 +68,8 @@ pub(crate) fn open(operation: &Operation, item: &Item) -> Result<Body> {
 pub(crate) async fn fetch(operation: &Operation, at: &Address, item: Item, strong: bool) -> Result<Option<Fetched>> {
     let mut item = item;
     for _ in 0..RESTARTS {
-        let head = match open(operation, &item)? {
-            Body::Inline { content, plain } => {
-                return Ok(Some(Fetched {
-                    rev: item.rev,
-                    meta: item.meta,
-                    expires: item.expires,
-                    content,
-                    plain,
-                }));
-            }
-            Body::Head(head) => head,
-        };
-        let Some(manifest) = head.manifest() else {
-            return Err(match head.kind {
-                HeadKind::Log { .. } => Error::new(ErrorKind::WrongKind, "a log, not a value"),
-                _ => Error::new(ErrorKind::Corrupt, "a value without its bytes"),
-            });
-        };
-        let mut plain = whole(operation, manifest, head.size, strong).await?;
-        if plain.is_none() && !strong {
-            plain = whole(operation, manifest, head.size, true).await?;
-        }
-        if let Some(plain) = plain {
-            return Ok(Some(Fetched {
-                rev: item.rev,
-                expires: item.expires,
-                content: manifest.content,
-                meta: item.meta,
-                plain,
-            }));
+        if let Some(fetched) = fetch_exactly(operation, &item, strong).await? {
+            return Ok(Some(fetched));
         }
         let Some(now) = operation.read(at, Read::STRONG).await? else {
             return Ok(None);
@@ -109,6 +81,40 @@ pub(crate) async fn fetch(operation: &Operation, at: &Address, item: Item, stron
     }
     let message = format!("the value was replaced {RESTARTS} times while it was read");
     Err(Error::new(ErrorKind::Contended, message))
+}
+
+/// The record whose head was read, exactly as it was then. `None` when chunks of it are gone: it was replaced meanwhile, or it is
+/// damaged.
+///
+/// # Errors
+///
+/// As [`fetch`], but for `contended`.
+pub(crate) async fn fetch_exactly(operation: &Operation, item: &Item, strong: bool) -> Result<Option<Fetched>> {
+    let fetched = |content, plain| Fetched {
+        rev: item.rev,
+        meta: item.meta.clone(),
+        expires: item.expires,
+        content,
+        plain,
+    };
+    let head = match open(operation, item)? {
+        Body::Inline { content, plain } => return Ok(Some(fetched(content, plain))),
+        Body::Head(head) => head,
+    };
+    let manifest = manifest(&head)?;
+    let mut plain = whole(operation, manifest, head.size, strong).await?;
+    if plain.is_none() && !strong {
+        plain = whole(operation, manifest, head.size, true).await?;
+    }
+    Ok(plain.map(|plain| fetched(manifest.content, plain)))
+}
+
+/// The chunks that a head names.
+fn manifest(head: &Head) -> Result<&Manifest> {
+    head.manifest().ok_or_else(|| match head.kind {
+        HeadKind::Log { .. } => Error::new(ErrorKind::WrongKind, "a log, not a value"),
+        _ => Error::new(ErrorKind::Corrupt, "a value without its bytes"),
+    })
 }
 
 /// Some chunks of a value, by their indexes within it. `None` when one is missing or damaged.

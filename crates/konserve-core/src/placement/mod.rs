@@ -21,7 +21,7 @@ use futures::Stream;
 
 pub(crate) use self::chunks::Chunks;
 pub(crate) use self::expiry::Expiry;
-pub(crate) use self::fetch::{Fetched, assemble, fetch, fetch_chunks, windows};
+pub(crate) use self::fetch::{Fetched, RESTARTS, assemble, fetch, fetch_chunks, fetch_exactly, windows};
 pub(crate) use self::pending::{PendingGeneration, given_up};
 use crate::backend::{Address, Committed, Item, Mutation, Previous, When, Written};
 use crate::head::{Head, HeadKind, Manifest, Placement};

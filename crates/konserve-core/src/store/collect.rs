@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 
 use super::request::{Common, impl_request};
-use super::{Operation, Store};
+use super::{Operation, Store, everything};
 use crate::backend::{Address, Listing, Occupant, Purge, Read, Space};
 use crate::log;
 use crate::placement::generation::{self, Patience, Step};
@@ -136,8 +136,8 @@ async fn collect_generations(
     report: &mut CollectReport,
     progress: &mut Progress,
 ) -> Result<()> {
-    let backend = &operation.store.backend;
-    let rows = backend.list(Space::Generation, Listing::all(Read::STRONG.without_body()));
+    let how = Listing::all(Read::STRONG.without_body());
+    let rows = everything(&operation.store.backend, Space::Generation, &how);
     let rows = rows.try_filter_map(|(at, row)| std::future::ready(Ok(row.item().map(|_| at))));
     let mut steps = rows
         .map(|at| async { collect_generation(operation, &at?, patience).await })
@@ -191,7 +191,7 @@ async fn collect_tombstones(
     let store = &operation.store;
     let mut listing = Listing::all(Read::STRONG.without_body());
     listing.tombstones = true;
-    let listed = store.backend.list(Space::Document, listing);
+    let listed = everything(&store.backend, Space::Document, &listing);
     let mut waiting = 0;
     let old = listed.try_filter_map(|(at, occupant)| {
         let purge = match occupant {

@@ -4,21 +4,22 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::Stream;
 
 use super::Store;
+use super::listing::{Parts, Place};
 use super::request::impl_consistent;
-use crate::backend::{Address, Listing, Occupant, Partition, Space};
+use crate::backend::{Listing, Occupant, Space};
 use crate::head::{Head, Kind, Meta};
-use crate::{Result, Value};
+use crate::{Error, Result, Value};
 
 impl Store {
     /// What is known of each key, as a stream, in no particular order.
     ///
     /// Every key that is there during the whole listing comes, once; one that comes or goes meanwhile may or may not. All
-    /// pages of the engine are read, as the stream is consumed. Reads no values, but an engine may charge for them: on DynamoDB it
-    /// is a scan.
+    /// pages of the engine are read, as the stream is consumed, and where the engine says so in several parts side by side, of
+    /// which no more than a page each is held in memory. Reads no values, but an engine may charge for them: on DynamoDB it is a
+    /// scan, unless there is a listing index.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -29,6 +30,12 @@ impl Store {
     /// store.multi_assoc([("user:1", "Ada"), ("user:2", "Bob"), ("other", "?")]).await?;
     /// let users: Vec<_> = store.keys().prefix("user:").try_collect().await?;
     /// assert_eq!(users.len(), 2);
+    ///
+    /// let mut first = store.keys();
+    /// let one = first.try_next().await?.expect("three keys are there");
+    /// let position = first.position().expect("behind the first key");
+    /// let rest: Vec<_> = store.keys().resume(position).try_collect().await?;
+    /// assert!(rest.len() == 2 && rest.iter().all(|meta| meta.key != one.key));
     /// # Ok(())
     /// # }
     /// ```
@@ -37,8 +44,7 @@ impl Store {
             store: self.clone(),
             filter: Filter::default(),
             consistent: false,
-            position: None,
-            stream: None,
+            state: State::At(None),
         }
     }
 }
@@ -49,8 +55,16 @@ pub struct Keys {
     store: Store,
     filter: Filter,
     consistent: bool,
-    position: Option<Partition>,
-    stream: Option<BoxStream<'static, Result<(Partition, Meta)>>>,
+    state: State,
+}
+
+enum State {
+    /// Not begun: from this position on, or from the beginning.
+    At(Option<String>),
+    /// Something may have been delivered.
+    Under(Parts),
+    /// After an error, with the position that was reached.
+    Over(Option<String>),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -84,14 +98,23 @@ impl Keys {
     }
 
     /// Goes on where another stream of the same store was, by its [`position`](Self::position), also in another process.
+    ///
+    /// The stream ends with `invalid_input` at what is no position of this store. On DynamoDB, a position in a listing that goes
+    /// through the listing index can neither be [`consistent`](Self::consistent) nor outlive the index.
     pub fn resume(mut self, position: impl Into<String>) -> Self {
-        self.position = Some(Partition::new(position.into()));
+        self.state = State::At(Some(position.into()));
         self
     }
 
-    /// Where the stream is: behind the last key that it delivered. `None` before the first.
-    pub fn position(&self) -> Option<&str> {
-        self.position.as_ref().map(Partition::as_str)
+    /// Where the stream is: behind every key that it delivered, and before all others. `None` before the first.
+    ///
+    /// It holds the last key of each part that the engine reads side by side.
+    #[must_use]
+    pub fn position(&self) -> Option<String> {
+        match &self.state {
+            State::At(position) | State::Over(position) => position.clone(),
+            State::Under(parts) => parts.position(),
+        }
     }
 
     /// Blocks this thread for each key.
@@ -100,30 +123,31 @@ impl Keys {
         crate::blocking::Blocking::new(self)
     }
 
-    fn start(&self) -> BoxStream<'static, Result<(Partition, Meta)>> {
-        if let Err(error) = self.store.inner.check_open() {
-            return futures::stream::once(async { Err(error) }).boxed();
+    fn start(&self, position: Option<&str>) -> Result<Parts> {
+        let store = &self.store.inner;
+        store.check_open()?;
+        let listing = Listing::all(store.how(self.consistent).without_body());
+        match position {
+            None => Ok(Parts::all(&store.backend, Space::Document, listing)),
+            Some(position) => Parts::resume(&store.backend, Space::Document, listing, position),
         }
-        let store = self.store.inner.clone();
-        let mut listing = Listing::all(store.how(self.consistent).without_body());
-        listing.after = self
-            .position
-            .clone()
-            .map(|partition| Address::new(Space::Document, partition, 0));
-        let filter = self.filter.clone();
-        let listed = store.backend.list(Space::Document, listing);
-        listed
-            .try_filter_map(move |(at, occupant)| {
-                let meta = match occupant {
-                    Occupant::Tombstone(_) => Ok(None),
-                    Occupant::Item(item) => Head::decode(&store.envelope, &item.meta)
-                        .and_then(|head| head.into_meta(item.rev, item.expires))
-                        .map(|meta| filter.admits(&meta).then_some((at.partition.clone(), meta)))
-                        .map_err(|error| error.with_key(&at.partition)),
-                };
-                futures::future::ready(meta)
-            })
-            .boxed()
+    }
+
+    /// What is known of a key that was listed, if it is wanted.
+    fn meta(&self, place: &Place, occupant: Occupant) -> Result<Option<Meta>> {
+        let Occupant::Item(item) = occupant else {
+            return Ok(None);
+        };
+        let envelope = &self.store.inner.envelope;
+        Head::decode(envelope, &item.meta)
+            .and_then(|head| head.into_meta(item.rev, item.expires))
+            .map(|meta| self.filter.admits(&meta).then_some(meta))
+            .map_err(|error| error.with_key(&place.at.partition))
+    }
+
+    fn fail(&mut self, error: Error) -> Poll<Option<Result<Meta>>> {
+        self.state = State::Over(self.position());
+        Poll::Ready(Some(Err(error.with_operation("keys"))))
     }
 }
 
@@ -133,22 +157,36 @@ impl Stream for Keys {
     type Item = Result<Meta>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => self.start(),
-        };
-        let next = stream.poll_next_unpin(context);
-        self.stream = Some(stream);
-        next.map(|next| match next? {
-            Ok((partition, meta)) => {
-                self.position = Some(partition);
-                Some(Ok(meta))
+        if let State::At(position) = &self.state {
+            match self.start(position.as_deref()) {
+                Ok(parts) => self.state = State::Under(parts),
+                Err(error) => return self.fail(error),
             }
-            Err(error) => {
-                self.stream = Some(futures::stream::empty().boxed());
-                Some(Err(error.with_operation("keys")))
+        }
+        loop {
+            let State::Under(parts) = &mut self.state else {
+                return Poll::Ready(None);
+            };
+            let next = match parts.poll_next(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(next) => next,
+            };
+            let (place, occupant) = match next {
+                None => return Poll::Ready(None),
+                Some(Ok(listed)) => listed,
+                Some(Err(error)) => return self.fail(error),
+            };
+            match self.meta(&place, occupant) {
+                Ok(None) => {}
+                Ok(Some(meta)) => {
+                    if let State::Under(parts) = &mut self.state {
+                        parts.delivered(place);
+                    }
+                    return Poll::Ready(Some(Ok(meta)));
+                }
+                Err(error) => return self.fail(error),
             }
-        })
+        }
     }
 }
 
@@ -156,7 +194,7 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
             .field("filter", &self.filter)
-            .field("position", &self.position)
+            .field("position", &self.position())
             .finish_non_exhaustive()
     }
 }

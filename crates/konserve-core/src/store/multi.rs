@@ -1,14 +1,12 @@
-//! `multi_get`, `multi_assoc`, `multi_dissoc`: several keys at once.
+//! `multi_assoc`, `multi_dissoc`: several keys changed at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::request::{Common, impl_consistent, impl_request};
+use super::request::{Common, impl_request};
 use super::write::{check_kind, generation_of};
 use super::{Backoff, MULTI_LIMIT, Operation, Store, document};
 use crate::backend::{Address, Committed, Mutation, Occupant, Read, Refusal, TransactionLimits, When};
@@ -19,26 +17,6 @@ use crate::value::Map;
 use crate::{Error, ErrorKind, Key, Result, Revision};
 
 impl Store {
-    /// The documents at several keys, those that exist, by key.
-    ///
-    /// One request for as many as fit into one answer of the engine (16 MB on DynamoDB), and complete or an error. Not one
-    /// atomic view: each document is read for itself.
-    ///
-    /// # Errors
-    ///
-    /// `too_many_items` above 100 keys, before anything is sent; otherwise as [`get`](Self::get), naming the key.
-    pub fn multi_get<T>(&self, keys: impl IntoIterator<Item = impl Into<Key>>) -> MultiGet<T>
-    where
-        T: DeserializeOwned + Send + 'static,
-    {
-        MultiGet {
-            common: Common::new(self),
-            keys: keys.into_iter().map(Into::into).collect(),
-            consistent: false,
-            result: PhantomData,
-        }
-    }
-
     /// Stores several documents, all of them or none, as one atomic step, and gives them one revision.
     ///
     /// One transaction. Values that do not fit into it are written as chunks before, several at a time, and still become visible
@@ -88,7 +66,7 @@ impl Store {
     }
 }
 
-fn check_count(limit: usize, given: usize) -> Result<()> {
+pub(crate) fn check_count(limit: usize, given: usize) -> Result<()> {
     if given > limit {
         let error = Error::new(ErrorKind::TooManyItems, "too many keys at once");
         return Err(error.with_limit(limit as u64, given as u64));
@@ -96,7 +74,7 @@ fn check_count(limit: usize, given: usize) -> Result<()> {
     Ok(())
 }
 
-fn transaction_limits(operation: &Operation) -> Result<TransactionLimits> {
+pub(crate) fn transaction_limits(operation: &Operation) -> Result<TransactionLimits> {
     operation.store.capabilities.transactions.ok_or_else(|| {
         Error::new(
             ErrorKind::Unsupported,
@@ -104,55 +82,6 @@ fn transaction_limits(operation: &Operation) -> Result<TransactionLimits> {
         )
     })
 }
-
-/// The request of [`Store::multi_get`].
-#[derive(Debug)]
-#[must_use = "a request does nothing until it is awaited"]
-pub struct MultiGet<T> {
-    common: Common,
-    keys: BTreeSet<Key>,
-    consistent: bool,
-    result: PhantomData<fn() -> T>,
-}
-
-impl<T: DeserializeOwned + Send + 'static> MultiGet<T> {
-    async fn run(self) -> Result<BTreeMap<Key, T>> {
-        let Self {
-            common,
-            keys,
-            consistent,
-            ..
-        } = self;
-        Operation::run(
-            common.store.inner,
-            "multi_get",
-            None,
-            common.timeout,
-            async |operation| {
-                check_count(MULTI_LIMIT, keys.len())?;
-                let at: Vec<_> = keys.iter().map(|key| operation.store.address(key)).collect();
-                let how = operation.store.how(consistent);
-                let items = operation.read_many(&at, how).await?;
-                let mut found = BTreeMap::new();
-                for ((key, at), item) in keys.into_iter().zip(&at).zip(items) {
-                    let Some(item) = item else { continue };
-                    let value = async {
-                        let fetched = placement::fetch(&operation, at, item, how.strong).await?;
-                        fetched.map(|fetched| document::decode(&fetched)).transpose()
-                    };
-                    if let Some(value) = value.await.map_err(|error| error.with_key(&key))? {
-                        found.insert(key, value);
-                    }
-                }
-                Ok(found)
-            },
-        )
-        .await
-    }
-}
-
-impl_consistent!([T] MultiGet<T>);
-impl_request!([T: DeserializeOwned + Send + 'static] MultiGet<T> => Result<BTreeMap<Key, T>>);
 
 /// The request of [`Store::multi_assoc`].
 #[derive(Debug)]

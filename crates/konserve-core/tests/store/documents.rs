@@ -307,7 +307,7 @@ async fn keys_are_filtered_and_a_listing_can_be_resumed() {
             break;
         };
         seen.push(meta.key);
-        position = keys.position().map(str::to_owned);
+        position = keys.position();
     }
     seen.sort();
     seen.dedup();

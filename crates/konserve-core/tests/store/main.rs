@@ -9,5 +9,6 @@ mod expiry;
 mod faults;
 mod logs;
 mod multi;
+mod multi_get;
 mod support;
 mod updates;

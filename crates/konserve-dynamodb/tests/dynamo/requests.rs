@@ -253,7 +253,7 @@ async fn all_pages_of_a_space_come_once_and_go_on_behind_an_address() {
     let after = Listing {
         tombstones: true,
         after: Some(gone),
-        how,
+        ..Listing::all(how)
     };
     let rest: Vec<_> = store.list(Space::Log, after).try_collect().await.expect("lists");
     assert_eq!(rest, behind);

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, Mutation, Occupant, Previous, Purge, Read,
-    RowQuery, Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Previous,
+    Purge, Read, RowQuery, Space, When, Written,
 };
 use konserve_core::{Result, Rev};
 
@@ -215,6 +215,13 @@ impl Backend for Adversary {
 
     async fn read_many(&self, at: &[Address], how: Read) -> Result<Vec<Option<Item>>> {
         self.memory.readable(how)?;
+        if how.snapshot {
+            self.memory.check_snapshot(at)?;
+            self.turn().await;
+            let found = self.memory.snapshot(at, how)?;
+            self.chance.pause().await;
+            return Ok(found);
+        }
         let mut items = Vec::with_capacity(at.len());
         for at in at {
             items.push(self.get(at, how).await?);
@@ -300,6 +307,10 @@ impl Backend for Adversary {
 
     fn stats(&self) -> EngineStats {
         self.memory.stats()
+    }
+
+    fn parts(&self, space: Space, how: &Listing) -> Vec<ListingPart> {
+        self.memory.parts(space, how)
     }
 
     async fn close(&self) -> Result<()> {

@@ -1,13 +1,12 @@
 //! Rows and listings of the adversary: one address at a time, with a pause wherever there is room for one.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use konserve_core::Result;
 use konserve_core::backend::{Address, Item, Listing, Occupant, Order, Read, RowQuery, Space};
 
 use super::chance::Chance;
 use crate::Memory;
-use crate::data::SHARDS;
 use crate::memory::trimmed;
 use crate::shard::Listed;
 
@@ -91,25 +90,26 @@ pub(super) struct Everything {
     chance: Chance,
     space: Space,
     how: Listing,
-    shard: usize,
+    /// The ones that are left, the first of which is under way.
+    shards: Range<usize>,
     after: Option<Listed>,
 }
 
 impl Everything {
-    /// Begins in this shard, behind this position.
+    /// Goes through these shards, and begins behind this position.
     pub(super) fn new(
         memory: Memory,
         chance: Chance,
         space: Space,
         how: Listing,
-        (shard, after): (usize, Option<Listed>),
+        (shards, after): (Range<usize>, Option<Listed>),
     ) -> Self {
         Self {
             memory,
             chance,
             space,
             how,
-            shard,
+            shards,
             after,
         }
     }
@@ -135,12 +135,12 @@ impl Everything {
     /// The next position to look at.
     fn step(&mut self) -> Result<Option<Listed>> {
         let data = self.memory.readable(self.how.how)?;
-        while self.shard < SHARDS {
-            self.after = data.listed_ever(self.shard, self.space, self.after.as_ref())?;
+        while !self.shards.is_empty() {
+            self.after = data.listed_ever(self.shards.start, self.space, self.after.as_ref())?;
             if self.after.is_some() {
                 return Ok(self.after.clone());
             }
-            self.shard += 1;
+            self.shards.start += 1;
         }
         Ok(None)
     }
