@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use konserve_core::backend::{
     Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Order,
-    Previous, Purge, Read, RowQuery, Space, When, Written,
+    Previous, Purge, Read, RowQuery, Space, TransactionLimits, When, Written,
 };
 use konserve_core::{Error, ErrorKind, Result, Rev};
 
