@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// out.
 ///
 /// Not for asynchronous programs: there it blocks a thread of their runtime, and when what it waits for needs that very
-/// thread (another task of a current-thread runtime that holds the lock of the key, say), it waits for ever. Await there.
+/// thread (another task of a current-thread runtime that holds the lock of the key, say), it waits for very long or for ever. Await there.
 pub fn wait<F>(future: F) -> F::Output
 where
     F: Future + Send,

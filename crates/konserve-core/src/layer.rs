@@ -75,7 +75,7 @@ type Script = dyn Fn(Call) -> Option<Fault> + Send + Sync;
 /// An engine around an engine, whose calls a script decides on.
 ///
 /// The script is asked once for each call, when it begins, in the order in which calls begin; for a stream when it is first
-/// polled. `capabilities`, `identity` and `close` pass. Clones share the script.
+/// polled. `capabilities`, `identity`, `parts`, `stats` and `close` pass. Clones share the script.
 ///
 /// ```
 /// use konserve_core::backend::Space;

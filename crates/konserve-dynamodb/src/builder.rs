@@ -20,6 +20,7 @@ use crate::dynamo::DynamoDb;
 use crate::layout::Layout;
 use crate::observe::{Observer, ServerLookout};
 use crate::parts::Parts;
+use crate::purge::partly;
 use crate::requests::RequestCounter;
 use crate::setup::{Hooks, Setup, TableWait};
 #[cfg(feature = "xray")]
@@ -158,7 +159,11 @@ impl DynamoDbBuilder {
     pub async fn create(self) -> Result<DynamoDb> {
         let (setup, connection) = self.prepare().await?;
         let identity = setup.in_time(connection.create_store(&setup)).await?;
-        setup.in_time(connection.open_index(&setup.config)).await?;
+        // The store is made by now.
+        setup
+            .in_time(connection.open_index(&setup.config))
+            .await
+            .map_err(partly)?;
         Ok(DynamoDb::new(connection, &setup.config, identity))
     }
 
@@ -268,6 +273,7 @@ impl DynamoDbBuilder {
             layout: Layout::new(&config.table, config.namespace.as_deref()),
             environment,
             patience: config.request_timeout(),
+            connect_timeout: Duration::from_millis(config.connect_timeout_ms),
             max_attempts: config.max_attempts,
             budget: Budget::full(),
             observer,

@@ -51,7 +51,7 @@ const FAILED: Pace = Pace {
     price: 5,
 };
 
-/// How long an attempt of a mutation may take, beside the time for its bytes. The sooner a mutation that got no answer asks again,
+/// How long an attempt of a mutation may take, beside the time for a connection and for its bytes. The sooner a mutation that got no answer asks again,
 /// the surer it finds its traces.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 
@@ -139,7 +139,8 @@ impl<'a> Call<'a> {
     /// Bounds each attempt by what so many bytes need.
     pub(crate) fn sized(mut self, bytes: usize) -> Self {
         let transfer = (bytes as u64).saturating_mul(1000) / SLOWEST_LINE;
-        self.attempt_timeout = Some(ANSWER_TIME + Duration::from_millis(transfer));
+        // Behind the time for a connection: what ends for want of one was certainly not sent.
+        self.attempt_timeout = Some(self.connection.connect_timeout + ANSWER_TIME + Duration::from_millis(transfer));
         self
     }
 
@@ -170,7 +171,7 @@ impl<'a> Call<'a> {
         };
         match &answer {
             Ok(output) => {
-                self.connection.budget.put_back(std::mem::take(&mut self.paid));
+                self.answered();
                 self.observation.answered(output);
             }
             Err(error) => self.observation.refused(error),
@@ -184,6 +185,11 @@ impl<'a> Call<'a> {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         self.request.failed(error)
+    }
+
+    /// The last attempt was answered as a success is, though the SDK calls it an error.
+    pub(crate) fn answered(&mut self) {
+        self.connection.budget.put_back(std::mem::take(&mut self.paid));
     }
 
     /// A part of what was asked for was done: patience starts again.

@@ -21,6 +21,8 @@ pub(crate) struct Connection {
     pub(crate) environment: Environment,
     /// How long a request may go on without progress, unless its caller's deadline comes first.
     pub(crate) patience: Duration,
+    /// How long an attempt may wait for a connection.
+    pub(crate) connect_timeout: Duration,
     /// How often a request is sent at most.
     pub(crate) max_attempts: Option<NonZeroU32>,
     /// What repetitions are paid from.

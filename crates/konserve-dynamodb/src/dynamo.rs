@@ -63,7 +63,7 @@ use crate::pages;
 /// successes fill again. The error is that of the last attempt: `throttled`, `contended`, `unavailable`.
 ///
 /// A mutation whose answer was lost finds out whether it was applied, also when others have overwritten it since (up to four times),
-/// and is then a success or a refusal like any other; a removal still tells whether there was something. `unknown_outcome` says
+/// and is then a success or a refusal like any other; a removal still tells whether there was something, unless it was overwritten. `unknown_outcome` says
 /// that this could not be found out in time. Every other error says that nothing was changed, nor will be by a request that is still
 /// on its way; except by `purge`, of which a part may be done.
 ///

@@ -2,8 +2,8 @@
 //!
 //! Every mutation of every space, alone or in a transaction, is one shape of update: it copies the stored revisions on
 //! (all right-hand sides see the item as it was), sets what it means to keep and removes every other attribute of the
-//! layout. So nothing of the predecessor survives but its revisions, which later tell whether a write whose answer was
-//! lost had been applied.
+//! layout but the barred revision. So nothing of the predecessor survives but its revisions, which later tell whether a
+//! write whose answer was lost had been applied.
 
 use std::collections::HashMap;
 

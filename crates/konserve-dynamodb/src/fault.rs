@@ -222,6 +222,10 @@ fn meaning(code: &str, status: u16) -> Meaning {
         // The request that is in progress is this very one, sent before.
         "TransactionInProgressException" => return Meaning::uncertain(Unavailable),
         "InternalServerError"
+        | "RequestAborted"
+        | "RequestAbortedException"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
         | "InternalServerErrorException"
         | "InternalFailure"
         | "ServiceUnavailable"

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
     GlobalSecondaryIndexDescription, GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, Projection,
     ProjectionType, ProvisionedThroughput, ReturnConsumedCapacity, ScalarAttributeType, TableDescription,
 };
-use konserve_core::{Error, ErrorKind, Outcome, Result};
+use konserve_core::{Error, ErrorKind, Outcome, Result, backend};
 
 use crate::config::{Billing, DynamoConfig};
 use crate::connection::Connection;
@@ -45,6 +45,9 @@ pub(crate) fn with_index(create: CreateTableFluentBuilder, config: &DynamoConfig
         .global_secondary_indexes(index))
 }
 
+/// How long a listing waits for the answer whether the index is complete.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
+
 impl Connection {
     /// Uses the index if it is wanted and complete, and adds one that is wanted and missing if the configuration allows it.
     pub(crate) async fn open_index(&self, config: &DynamoConfig) -> Result<()> {
@@ -69,13 +72,16 @@ impl Connection {
         if !self.parts.index_is_due() {
             return;
         }
-        let checked = match self.managed_table {
-            true => self.try_index().await,
-            false => self.describe().await.and_then(|table| {
-                let index = table.as_ref().and_then(find);
-                index.map_or(Ok(()), |index| self.take_index(index))
-            }),
+        let look = async {
+            if self.managed_table {
+                return self.try_index().await;
+            }
+            let table = self.describe().await?;
+            let index = table.as_ref().and_then(find);
+            index.map_or(Ok(()), |index| self.take_index(index))
         };
+        // A listing waits for it.
+        let checked = backend::until(tokio::time::Instant::now() + LOOK, look).await;
         if let Err(error) = checked {
             let table = self.layout.table();
             tracing::warn!(

@@ -37,6 +37,12 @@ impl Lineage {
         })
     }
 
+    /// Whether nothing was there before this revision was applied, for one that was overwritten.
+    pub(crate) fn was_first(&self, rev: Rev) -> bool {
+        let mut behind = self.before.iter().skip_while(|before| **before != Some(rev)).skip(1);
+        matches!(behind.next(), Some(None))
+    }
+
     pub(crate) fn trace(&self, rev: Rev) -> Trace {
         if self.stored == rev {
             return Trace::Stored;

@@ -4,7 +4,7 @@
 //! about. All attempts of a mutation are one and the same request, revision, time and token included, so whichever of them arrives,
 //! and however late, can be applied at most once:
 //!
-//! - every condition over something stored demands a higher revision than the stored one, so an attempt that was applied is in the
+//! - every condition over something stored demands a higher revision than the stored one (but for chunks, which never change), so an attempt that was applied is in the
 //!   way of all others, and what has been overwritten since stays overwritten;
 //! - a refusal comes with the stored revisions (see [`lineage`](crate::lineage)), which tell whether it is an earlier attempt that
 //!   was in the way: then the mutation was applied;
@@ -66,7 +66,10 @@ impl Connection {
                     };
                     return Ok(Written::Applied { previous });
                 }
-                Ok(Err(refused)) => return self.refused(&call, &part, refused, now).await,
+                Ok(Err(refused)) => {
+                    call.answered();
+                    return self.refused(&call, &part, refused, now).await;
+                }
                 Err(error) => error,
             };
             call.again(error).await?;
@@ -136,14 +139,14 @@ impl Connection {
                         Cancelled::Untraceable(refusals) if !call.in_doubt() => {
                             return Ok(Committed::Refused(refusals));
                         }
-                        Cancelled::Refused { refusals, .. } => {
+                        // A part that can be barred was not applied, and so was none.
+                        Cancelled::Refused { refusals, .. } | Cancelled::Untraceable(refusals) => {
                             return match self.bar_any(&call, &parts, now).await? {
                                 Barred::Yes => Ok(Committed::Refused(refusals)),
                                 Barred::TooLate => Ok(Committed::Applied),
                                 Barred::No => Err(unresolved(&call)),
                             };
                         }
-                        Cancelled::Untraceable(_) => return Err(unresolved(&call)),
                         Cancelled::Hindered(error) => error,
                     }
                 }
@@ -159,11 +162,17 @@ impl Connection {
             let Err(there) = self.bar(doubted, part).await? else {
                 return Ok(Barred::Yes);
             };
-            if there.is_some()
-                && let Verdict::Applied(_) =
-                    (self.judge(doubted, part, there, now)).map_err(|error| doubted.given_up(error))?
+            if there.is_none() {
+                continue;
+            }
+            match self
+                .judge(doubted, part, there, now)
+                .map_err(|error| doubted.given_up(error))?
             {
-                return Ok(Barred::TooLate);
+                Verdict::Applied(_) => return Ok(Barred::TooLate),
+                // What is there now keeps it out as well.
+                Verdict::Refused { for_good: true, .. } => return Ok(Barred::Yes),
+                Verdict::Refused { .. } | Verdict::Untraceable { .. } => {}
             }
         }
         Ok(Barred::No)

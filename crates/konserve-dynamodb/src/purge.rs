@@ -117,7 +117,7 @@ impl Connection {
     }
 }
 
-/// Whatever failed, some may be erased, and doing it again does no harm.
-fn partly(error: Error) -> Error {
+/// Whatever failed, some may be done, and doing it again does no harm.
+pub(crate) fn partly(error: Error) -> Error {
     error.with_outcome(Outcome::Unknown)
 }

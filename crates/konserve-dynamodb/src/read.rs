@@ -111,7 +111,7 @@ impl Connection {
                 },
             };
             if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::TooLarge) {
-                return Err(self.too_large(at).await.unwrap_or(error));
+                return Err(call.given_up(self.too_large(at).await.unwrap_or(error)));
             }
             call.again(error).await?;
         };
@@ -119,7 +119,7 @@ impl Connection {
         if responses.len() != different.len() {
             let (given, asked) = (responses.len(), different.len());
             let message = format!("answered {given} items for {asked}");
-            return Err(call.request().error(ErrorKind::Unavailable, &message));
+            return Err(call.given_up(call.request().error(ErrorKind::Unavailable, &message)));
         }
         let now = self.now();
         let mut found = HashMap::with_capacity(different.len());

@@ -14,6 +14,7 @@ use crate::config::{Billing, DynamoConfig};
 use crate::connection::Connection;
 use crate::index::with_index;
 use crate::layout;
+use crate::purge::partly;
 use crate::setup::Setup;
 
 /// The version of the layout that this crate writes, and the highest that it reads.
@@ -41,7 +42,7 @@ impl Connection {
                     }
                     Some(_) => return Err(exists()),
                     None if self.create_table(setup).await? => {
-                        let table = Box::pin(self.usable(setup, Missing::Wait)).await?;
+                        let table = Box::pin(self.usable(setup, Missing::Wait)).await.map_err(partly)?;
                         return Ok(identity(config, table, None));
                     }
                     None => wait.pause(None).await?,
@@ -99,11 +100,12 @@ impl Connection {
         if config.is_whole_table() {
             return setup.in_time(self.drop_table(setup)).await;
         }
-        // This takes as long as there are items, whatever the time for tables is. What a handle that is still open writes behind the scan is found by the next one.
+        // This takes as long as there are items, whatever the time for tables is. What a handle that is still open writes behind
+        // the scan is found by the next one.
         loop {
             let (mut start, mut found) = (None, false);
             loop {
-                let (keys, next) = self.keys_of_store(start).await?;
+                let (keys, next) = self.keys_of_store(start).await.map_err(partly)?;
                 found |= !keys.is_empty();
                 self.erase(keys).await?;
                 start = next;
@@ -189,7 +191,9 @@ impl Connection {
         let mut wait = setup.wait();
         let mut asked = None;
         loop {
-            let Some(table) = self.describe().await? else {
+            let may_be_gone = asked.is_some();
+            let perhaps = |error: Error| if may_be_gone { partly(error) } else { error };
+            let Some(table) = self.describe().await.map_err(perhaps)? else {
                 return Ok(());
             };
             // Somebody has already made a new one of this name.
@@ -210,7 +214,7 @@ impl Connection {
                 asked = Some(table.table_id);
                 continue;
             }
-            wait.pause(status.map(TableStatus::as_str)).await?;
+            wait.pause(status.map(TableStatus::as_str)).await.map_err(perhaps)?;
         }
     }
 

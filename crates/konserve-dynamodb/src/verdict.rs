@@ -94,7 +94,12 @@ impl Connection {
         let trace = part.rev.map_or(Trace::Absent, |rev| lineage.trace(rev));
         Ok(match trace {
             Trace::Stored => Verdict::Applied(replaced_by(&attributes, now)),
-            Trace::Overwritten if call.in_doubt() => Verdict::Applied(Previous::Unknown),
+            Trace::Overwritten if call.in_doubt() => {
+                Verdict::Applied(match part.rev.map(|rev| lineage.was_first(rev)) {
+                    Some(true) => Previous::Existed(false),
+                    _ => Previous::Unknown,
+                })
+            }
             // Not by this call: whoever sends an old mutation again is too late.
             Trace::Overwritten | Trace::Absent => Verdict::Refused {
                 for_good: part.is_over(lineage.stored),
@@ -120,8 +125,8 @@ impl Connection {
         let (mut is_over, mut is_absent) = (false, false);
         for (index, (part, reason)) in parts.iter().zip(reasons).enumerate() {
             match reason.code.as_deref() {
-                // Had it been applied, its own revision would have been in the way here.
-                None | Some("None") => is_absent |= part.rev.is_some(),
+                // Says nothing of an earlier attempt: whether it was looked at is not known.
+                None | Some("None") => {}
                 Some("ConditionalCheckFailed") => {
                     let current = match self.judge(call, part, reason.item, now)? {
                         Verdict::Applied(_) => return Ok(Cancelled::Applied),

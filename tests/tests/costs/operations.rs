@@ -160,6 +160,34 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         },
     },
     Operation {
+        name: "`multi_get(..).snapshot()` of 3",
+        guarantee: "all as of one moment",
+        limits: "100 keys; 4 MB, of which a large value takes a few hundred bytes",
+        errors: &[TooManyItems, TooLarge, WrongKind, Codec, Corrupt, Contended],
+        measure: |size| {
+            async move {
+                let wire = with_three(size).await?;
+                wire.cost(|s| s.multi_get::<Value>(["a", "b", "c"]).snapshot()).await
+            }
+            .boxed()
+        },
+    },
+    Operation {
+        name: "`get_many` of 3",
+        guarantee: "each document for itself",
+        limits: "",
+        errors: &[WrongKind, Codec, Corrupt, Contended],
+        measure: |size| {
+            async move {
+                with_three(size)
+                    .await?
+                    .cost(|s| s.get_many::<Value>(["a", "b", "c"]))
+                    .await
+            }
+            .boxed()
+        },
+    },
+    Operation {
         name: "`multi_assoc` of 3",
         guarantee: "all or nothing, at one instant",
         limits: "100 keys; 99 when some are cut into chunks",
@@ -227,6 +255,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         },
     },
     Operation {
+        name: "`dissoc` of a log",
+        guarantee: "atomic against everybody; no entry lands in what is gone",
+        limits: "",
+        errors: &[Contended, UnknownOutcome],
+        measure: |size| async move { with_log(size).await?.cost(|s| s.dissoc("log")).await }.boxed(),
+    },
+    Operation {
         name: "`bassoc` of a new key",
         guarantee: DECIDES,
         limits: "",
@@ -248,6 +283,39 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                     }
                 };
                 wire.cost(read).await
+            }
+            .boxed()
+        },
+    },
+    Operation {
+        name: "`bget`, and 10 bytes of it",
+        guarantee: "a part of one binary",
+        limits: "",
+        errors: &[WrongKind, Corrupt, Contended],
+        measure: |size| {
+            async move {
+                let wire = with_bytes(size).await?;
+                let read = |s: konserve_core::Store| async move {
+                    match s.bget("a").await? {
+                        Some(blob) => blob.range(50..60).bytes().await.map(|bytes| bytes.len()),
+                        None => Ok(0),
+                    }
+                };
+                wire.cost(read).await
+            }
+            .boxed()
+        },
+    },
+    Operation {
+        name: "`keys` of one document, through the index",
+        guarantee: "may lag; what is there during the whole listing comes once",
+        limits: "",
+        errors: &[Corrupt],
+        measure: |size| {
+            async move {
+                let wire = Wire::indexed().await?;
+                wire.store.assoc("a", &text(size)).await?;
+                wire.cost(|s| s.keys().try_collect::<Vec<_>>()).await
             }
             .boxed()
         },

@@ -25,18 +25,23 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) async fn new() -> Result<Self> {
-        let database = dynoxide::Database::memory().expect("a database");
-        Self::over(TransportFaults::in_process(database)).await
+        Self::over(engine(), false).await
+    }
+
+    /// A store of its own that lists through an index.
+    pub(crate) async fn indexed() -> Result<Self> {
+        Self::over(engine(), true).await
     }
 
     /// Another handle on the same store, which knows nothing of what this one did.
     pub(crate) async fn cold(&self) -> Result<Self> {
-        Self::over(self.faults.clone()).await
+        Self::over(self.faults.clone(), false).await
     }
 
-    async fn over(faults: TransportFaults) -> Result<Self> {
+    async fn over(faults: TransportFaults, listing_index: bool) -> Result<Self> {
         let transport = faults.transport();
-        let config = Embedded::at("http://localhost").config();
+        let mut config = Embedded::at("http://localhost").config();
+        config.listing_index = listing_index;
         let backend = DynamoDb::builder(config)
             .http_client(transport.client.clone())
             .connect()
@@ -73,4 +78,8 @@ impl Wire {
         }
         Ok(cost)
     }
+}
+
+fn engine() -> TransportFaults {
+    TransportFaults::in_process(dynoxide::Database::memory().expect("a database"))
 }

@@ -129,7 +129,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// # Behavior
     ///
     /// - A tombstone is left also where the address was vacant: it fences off writes that are still on their way.
-    /// - [`Previous::Known`] is required here, except when `rev` is already stored.
+    /// - [`Previous::Known`] is required here, except when `rev` is already stored, or was and has been overwritten since.
     /// - Otherwise as [`write`](Self::write).
     async fn remove(&self, at: &Address, rev: Rev, when: When) -> Result<Written>;
 

@@ -176,14 +176,14 @@ impl Stream for Keys {
                 Some(Ok(listed)) => listed,
                 Some(Err(error)) => return self.fail(error),
             };
-            match self.meta(&place, occupant) {
+            let meta = self.meta(&place, occupant);
+            // What is not wanted, or cannot be read, is behind the position as well: whoever resumes goes on.
+            if let State::Under(parts) = &mut self.state {
+                parts.delivered(place);
+            }
+            match meta {
                 Ok(None) => {}
-                Ok(Some(meta)) => {
-                    if let State::Under(parts) = &mut self.state {
-                        parts.delivered(place);
-                    }
-                    return Poll::Ready(Some(Ok(meta)));
-                }
+                Ok(Some(meta)) => return Poll::Ready(Some(Ok(meta))),
                 Err(error) => return self.fail(error),
             }
         }

@@ -117,6 +117,10 @@ impl KeyLock {
             return Some(self.begin(turn));
         }
         let mut turn = std::pin::pin!(Arc::clone(&self.turn).lock_owned());
+        // Without a runtime there is no clock to wait by.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Some(self.begin(turn.await));
+        }
         loop {
             let turns = self.turns.load(Ordering::Relaxed);
             match tokio::time::timeout(patience, &mut turn).await {

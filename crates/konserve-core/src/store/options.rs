@@ -51,7 +51,8 @@ pub struct Options {
     pub max_clock_drift_ms: u64,
     /// Whether a writer that replaced or removed a large value removes its chunks in the background. Default `true`; otherwise
     /// only [`collect`](crate::Store::collect) does. To it is left as well what a call on several keys removed, or replaced by
-    /// values that are all small: such a call is one transaction, which does not tell what was there.
+    /// values that are all small: such a call is one transaction, which does not tell what was there. About a
+    /// thousand replaced values wait for their end at a time, 20 minutes and more each; what comes on top is left to it too.
     pub background_cleanup: bool,
     /// How long the chunks of a replaced value stay readable for readers that have begun, in milliseconds. Default 60,000.
     pub read_grace_ms: u64,

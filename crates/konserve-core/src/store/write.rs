@@ -185,6 +185,9 @@ async fn try_put(operation: &Operation, at: &Address, placed: &Placed, condition
         check_condition(condition, current.as_ref())?;
         if let Some(current) = current {
             rev = store.revisions.next_after(current.rev())?;
+            if placed.generation.is_some() {
+                replaced = generation_of(operation, Some(current));
+            }
         }
         backoff.lost().await?;
     }

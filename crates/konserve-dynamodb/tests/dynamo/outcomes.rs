@@ -28,10 +28,6 @@ async fn write(store: &DynamoDb, name: &str, number: u64, when: When) -> Written
         .expect("an answer")
 }
 
-const UNKNOWN: Written = Written::Applied {
-    previous: Previous::Unknown,
-};
-
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_recognised_under_those_that_followed() {
     let engine = Engine::start().await;
@@ -46,7 +42,8 @@ async fn a_write_whose_answer_was_lost_is_recognised_under_those_that_followed()
             lose(&script, "UpdateItem");
             let answer = store.write(&document(&name), item(10), when).await;
             if followers < 5 {
-                assert_eq!(answer.expect("is recognised"), UNKNOWN, "{name}");
+                let answer = answer.expect("is recognised");
+                assert!(matches!(answer, Written::Applied { .. }), "{name}: {answer:?}");
             } else {
                 let error = check_kind(answer, ErrorKind::UnknownOutcome);
                 assert_eq!(error.outcome(), Outcome::Unknown, "{name}");
@@ -308,4 +305,48 @@ async fn a_store_whose_making_was_not_answered_is_made_once() {
     assert!(script.is_done());
     script.push(Reply::error("PutItem", 500, "InternalServerError").carried_out());
     check_kind(builder().create().await, ErrorKind::AlreadyExists);
+}
+
+#[tokio::test]
+async fn a_removal_of_nothing_that_was_overwritten_since_still_tells_that_there_was_nothing() {
+    let engine = Engine::start().await;
+    let (store, calm, script) = handles(&engine).await;
+    for (name, existed) in [("never there", Some(false)), ("there", None)] {
+        if existed.is_none() {
+            write(&calm, name, 1, When::Newer).await;
+        }
+        calm.remove(&document(name), rev(5), When::Newer)
+            .await
+            .expect("removes");
+        write(&calm, name, 7, When::Newer).await;
+        lose(&script, "UpdateItem");
+        let answer = store
+            .remove(&document(name), rev(5), When::Newer)
+            .await
+            .expect("is recognised");
+        let previous = existed.map_or(Previous::Unknown, Previous::Existed);
+        assert_eq!(answer, Written::Applied { previous }, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_is_refused_by_a_check_alone_is_kept_out_as_well() {
+    let engine = Engine::start().await;
+    let (store, calm, script) = handles(&engine).await;
+    write(&calm, "a", 1, When::Newer).await;
+    let check = Mutation::Check {
+        at: document("needed"),
+        when: When::Exists,
+    };
+    let commit = || vec![put("a", item(5), When::Newer), check.clone()];
+    lose(&script, "TransactWriteItems");
+    let answer = store.commit(commit()).await.expect("an answer");
+    assert!(matches!(answer, Committed::Refused(_)), "{answer:?}");
+    write(&calm, "needed", 1, When::Newer).await;
+    let late = calm.commit(commit()).await.expect("an answer");
+    assert!(matches!(late, Committed::Refused(_)), "{late:?}");
+    assert_eq!(
+        calm.read(&document("a"), Read::STRONG).await.expect("reads"),
+        Some(item(1))
+    );
 }
