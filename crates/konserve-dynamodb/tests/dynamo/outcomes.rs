@@ -350,3 +350,22 @@ async fn a_commit_that_is_refused_by_a_check_alone_is_kept_out_as_well() {
         Some(item(1))
     );
 }
+
+#[tokio::test]
+async fn a_mutation_in_doubt_stays_so_when_its_next_attempt_is_turned_away() {
+    let engine = Engine::start().await;
+    let (store, _, script) = handles(&engine).await;
+    for code in ["AccessDeniedException", "ValidationException"] {
+        for operation in ["UpdateItem", "TransactWriteItems"] {
+            lose(&script, operation);
+            script.push(Reply::error(operation, 400, code));
+            let answer = match operation {
+                "UpdateItem" => store.write(&document("a"), item(1), When::Newer).await.map(drop),
+                _ => store.commit(vec![put("a", item(1), When::Newer)]).await.map(drop),
+            };
+            let error = check_kind(answer, ErrorKind::UnknownOutcome);
+            assert_eq!(error.outcome(), Outcome::Unknown, "{operation} {code}");
+            assert!(script.is_done(), "{operation} {code}");
+        }
+    }
+}
