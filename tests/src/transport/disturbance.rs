@@ -38,7 +38,7 @@ pub enum Disturbance {
     RequestLost(Loss),
     /// This is heard of it, and it is carried out later: a zombie whose first arrival is late.
     Late(Loss, Delay),
-    /// It is carried out and answered, and the same bytes arrive once more: a zombie.
+    /// It is carried out and answered, and if that was a success, the same bytes arrive once more: a zombie.
     Again(Delay),
     /// DynamoDB refuses it.
     Refused(Refusal),

@@ -45,9 +45,13 @@ impl Connector {
             }
             Disturbance::Again(delay) => {
                 let again = copy(&request)?;
-                let answer = self.send(operation, request).await;
-                self.postpone(operation, again, delay);
-                answer
+                let answer = self.send(operation, request).await?;
+                // A refusal that was heard is believed: an engine could only tell the item to keep the request out, with one
+                // request more for each refusal. What was not heard arrives late by `Late`.
+                if answer.status().is_success() {
+                    self.postpone(operation, again, delay);
+                }
+                Ok(answer)
             }
             Disturbance::Refused(refusal) => Ok(refused(refusal, operation, &request)),
             Disturbance::Partly => self.send_partly(operation, request).await,
