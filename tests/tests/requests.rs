@@ -238,8 +238,8 @@ async fn an_append_takes_one_request_once_the_log_is_known() -> Result<()> {
     another
         .takes("append, warm by now", WRITE, |s| s.append("log", &106))
         .await?;
-    // The first one has not seen the two entries of the other: it meets them, one by one.
-    let overtaken = &[("UpdateItem", 3)];
+    // The first one has not seen the two entries of the other: it meets one, goes on behind it, and then looks where the end is.
+    let overtaken = &[("UpdateItem", 3), ("Query", 1)];
     wire.takes("append, overtaken twice", overtaken, |s| s.append("log", &107))
         .await?;
     // One removal that is refused, as it shows that the key holds a log; the three of finding its tail; the commit.

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -108,17 +109,20 @@ pub enum Outcome {
 /// assert_eq!(error.outcome(), Outcome::NotApplied);
 /// assert_eq!(error.to_string(), "multi_get: too many keys: limit 100, given 101");
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     operation: Option<&'static str>,
     key: Option<String>,
     limit: Option<(u64, u64)>,
+    position: Option<u64>,
     outcome: Outcome,
     retryable: bool,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -133,6 +137,7 @@ impl Error {
             operation: None,
             key: None,
             limit: None,
+            position: None,
             outcome: match kind {
                 ErrorKind::UnknownOutcome => Outcome::Unknown,
                 _ => Outcome::NotApplied,
@@ -163,6 +168,12 @@ impl Error {
     /// The limit that was hit and what was given, where a limit was hit.
     pub fn limit(&self) -> Option<(u64, u64)> {
         self.0.limit
+    }
+
+    /// The position in a log that the error is about, where it is about one: of the entry that does not fit its type (`codec`), of a
+    /// gap (`corrupt`), or the first one that can be read (`trimmed`).
+    pub fn position(&self) -> Option<u64> {
+        self.0.position
     }
 
     /// Whether the write that failed may have happened. For reads always [`Outcome::NotApplied`].
@@ -198,6 +209,13 @@ impl Error {
         self
     }
 
+    /// States the position in a log that this is about.
+    #[must_use]
+    pub fn with_position(mut self, position: u64) -> Self {
+        self.0.position = Some(position);
+        self
+    }
+
     /// States whether the write may have happened.
     #[must_use]
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
@@ -215,7 +233,7 @@ impl Error {
     /// Keeps what caused this.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 }
@@ -249,6 +267,7 @@ impl fmt::Debug for Error {
             .field("key", &inner.key)
             .field("message", &inner.message)
             .field("limit", &inner.limit)
+            .field("position", &inner.position)
             .field("outcome", &inner.outcome)
             .field("retryable", &inner.retryable)
             .field("source", &inner.source)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Address, Item, Partition, Space};
 use crate::record::{Codec, Content, Envelope};
 use crate::value::{Map, from_value, to_value};
-use crate::{Error, ErrorKind, Instant, Key, Result, Revision, Value};
+use crate::{Error, ErrorKind, Instant, Key, Position, Result, Revision, Value};
 
 /// What a key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,13 +48,39 @@ pub struct Meta {
     /// The revision of the last write, for [`if_revision`](crate::store::Assoc::if_revision). The revision of a log names its
     /// creation and fits no conditional write.
     pub revision: Revision,
-    /// The bytes of the value in its codec, or of the binary, before compression; 0 for a log.
+    /// The bytes of the value in its codec, or of the binary, before compression; 0 for a log (see [`log`](Self::log)).
     pub size: u64,
     /// The fields that the writer gave with `.meta(..)`.
     pub user: Map,
     /// From when on the key is absent, if it was written with [`.ttl(..)`](crate::store::Assoc::ttl); to the millisecond. Logs
     /// never expire.
     pub expires: Option<Instant>,
+    /// How far a log reaches: of logs, and only by [`get_meta`](crate::Store::get_meta), which reads more for it.
+    pub log: Option<LogMeta>,
+}
+
+/// How far a log reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogMeta {
+    /// How many entries can be read.
+    pub entries: u64,
+    /// The first position that can be read: 0 unless the log was [trimmed](crate::Store::trim).
+    pub first: Position,
+    /// The position of the next entry: one more than the last one's.
+    pub next: Position,
+    /// The bytes of the entries in their codec, before compression. After a trim, those of the items that are still needed: an item
+    /// of which only a part was trimmed counts as a whole.
+    pub bytes: u64,
+    /// When the last entry was appended, by the writer's clock, to the millisecond.
+    pub last_append: Instant,
+}
+
+impl LogMeta {
+    /// The position of the last entry, if any can be read.
+    pub fn last(&self) -> Option<Position> {
+        (self.entries > 0).then(|| self.next - 1)
+    }
 }
 
 /// The random name of the chunks of one large write.
@@ -78,9 +104,11 @@ pub(crate) enum HeadKind {
         key: Key,
         id: LogId,
     },
-    /// This many entries of a log, from the row's position on.
+    /// This many entries of a log, from the row's position on, and how many bytes the rows before it hold, those that are gone
+    /// included.
     Entries {
         count: u64,
+        before: u64,
     },
     /// The end of a removed log.
     Seal,
@@ -152,6 +180,7 @@ impl Head {
             size: self.size,
             user,
             expires,
+            log: None,
         })
     }
 
@@ -169,8 +198,9 @@ impl Head {
                 put("key", key.as_value().clone());
                 put("id", Value::Bytes(Bytes::copy_from_slice(id)));
             }
-            HeadKind::Entries { count } => {
+            HeadKind::Entries { count, before } => {
                 put("count", Value::from(*count));
+                put("before", Value::from(*before));
             }
             HeadKind::Seal => {}
         }
@@ -204,6 +234,7 @@ impl Head {
             },
             "entries" => HeadKind::Entries {
                 count: fields.take_u64("count")?,
+                before: fields.take_u64("before")?,
             },
             "seal" => HeadKind::Seal,
             other => {
@@ -310,9 +341,14 @@ impl Fields {
     }
 
     pub(crate) fn take_u64(&mut self, name: &'static str) -> Result<u64> {
+        self.take_u64_if_there(name)?.ok_or_else(|| damaged(name))
+    }
+
+    pub(crate) fn take_u64_if_there(&mut self, name: &'static str) -> Result<Option<u64>> {
         match self.take(name) {
-            Some(Value::Integer(number)) => u64::try_from(number).map_err(|_| damaged(name)),
-            _ => Err(damaged(name)),
+            None => Ok(None),
+            Some(Value::Integer(number)) => u64::try_from(number).map(Some).map_err(|_| damaged(name)),
+            Some(_) => Err(damaged(name)),
         }
     }
 

@@ -52,7 +52,7 @@ pub mod value;
 pub use self::backend::Backend;
 pub use self::environment::{Clock, Entropy, Environment, SystemClock, SystemEntropy};
 pub use self::error::{Error, ErrorKind, Outcome, Result};
-pub use self::head::{Kind, Meta};
+pub use self::head::{Kind, LogMeta, Meta};
 pub use self::instant::Instant;
 pub use self::key::Key;
 pub use self::log::Position;

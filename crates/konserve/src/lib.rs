@@ -45,8 +45,8 @@ mod url;
 
 pub use konserve_core::store::{Blob, Body, CollectReport, Options, Stats, UpdateError, Updated};
 pub use konserve_core::{
-    Backend, Error, ErrorKind, Instant, Key, Keyword, Kind, Meta, Outcome, Path, Position, Result, Revision, Store,
-    Value,
+    Backend, Error, ErrorKind, Instant, Key, Keyword, Kind, LogMeta, Meta, Outcome, Path, Position, Result, Revision,
+    Store, Value,
 };
 pub use konserve_core::{Clock, Entropy, Environment, SystemClock, SystemEntropy};
 pub use konserve_core::{backend, record, store, value};

@@ -2,142 +2,251 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::Position;
 use super::create::create;
-use super::state::row_address;
-use super::tail::{self, Last, Tail, announce, discover, last_row, refresh};
-use crate::backend::{Occupant, Purge, When, Written};
-use crate::head::{Head, HeadKind};
-use crate::log::Position;
+use super::group::{Batch, Queue};
+use super::row::{End, Row, row_address};
+use super::tail::{Tail, announce, discover, end, finish_removal, refresh};
+use crate::backend::{self, Address, Item, Occupant, Purge, When, Written};
+use crate::head::HeadKind;
 use crate::placement::{self, Placed};
-use crate::store::{Backoff, Operation};
+use crate::store::{Backoff, KeyGuard, Operation, Rivalry};
 use crate::{Error, ErrorKind, Key, Outcome, Result};
 
-/// How often in a row a writer that lost tries again at once behind the row that it lost to.
-const EAGER_ATTEMPTS: u32 = 3;
+/// What became of an attempt to append what waits.
+#[derive(Debug)]
+pub(super) enum Round {
+    /// These are in the log, from this position on.
+    Appended(Batch, Position),
+    /// It failed, for these if they were taken already.
+    Failed(Option<Batch>, Error),
+    /// Nobody waits.
+    Nobody,
+}
 
-/// Appends a placed row of `count` entries to the log at a key, which is created if the key is absent, and says at which
-/// position it begins.
+/// Appends what waits, as far as it fits into one row, to the log at a key, which is created if the key is absent.
 ///
 /// # Errors
 ///
 /// `wrong_kind` for a document or a binary; `contended`; `unknown_outcome` when it could not be found out until the deadline
 /// whether the row was written.
-pub(crate) async fn append(operation: &Operation, key: &Key, placed: &Placed, count: u64) -> Result<Position> {
+pub(super) async fn append_one_row(operation: &Operation, key: &Key, queue: &Queue) -> Round {
+    let mut batch = None;
+    let appended = try_append(operation, key, queue, &mut batch).await;
+    match (appended, batch) {
+        (Ok(Some(position)), Some(batch)) => Round::Appended(batch, position),
+        (Ok(_), _) => Round::Nobody,
+        (Err(error), batch) => Round::Failed(batch, error),
+    }
+}
+
+async fn try_append(
+    operation: &Operation,
+    key: &Key,
+    queue: &Queue,
+    batch: &mut Option<Batch>,
+) -> Result<Option<Position>> {
     let store = &operation.store;
     let at = store.address(key);
     let mut guard = store.lock(&at).await;
     let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
+    let mut rivalry = Rivalry::new(store.environment.clone(), store.options.contention_timeout());
     let mut tail = store.tails.get(&at);
     if let (Some(tail), Some(reached)) = (&mut tail, guard.reached()) {
         tail.catch_up(reached);
     }
-    let mut eager = EAGER_ATTEMPTS;
+    loop {
+        let prepared = within(
+            queue.deadline(),
+            prepare(operation, key, &at, tail.take(), &mut backoff),
+        );
+        let current = prepared.await?;
+        if !queue.take(operation, batch).await? {
+            return Ok(None);
+        }
+        let Some(taken) = batch else {
+            return Ok(None);
+        };
+        let began = Instant::now();
+        let written = match current {
+            Some(current) => within(taken.deadline, extend(operation, current, taken, &mut backoff)).await?,
+            None => within(taken.deadline, begin(operation, key, taken, &mut backoff)).await?,
+        };
+        let (mut current, lost_to) = match written {
+            Extended::By(position, current) => {
+                keep(operation, &at, &mut guard, current);
+                return Ok(Some(position));
+            }
+            Extended::Not => {
+                queue.put_back(batch);
+                store.tails.forget(&at);
+                backoff.lost().await?;
+                continue;
+            }
+            Extended::LostTo(row, current) => (current, row),
+        };
+        queue.put_back(batch);
+        match lost_to {
+            Row::Entries(span) => {
+                // The winner goes on behind its row as well: whoever reads before the next attempt is late again.
+                current.end = span.end();
+                tail = Some(current);
+                if rivalry.lost(began.elapsed()).await? {
+                    tail = catch_up(operation, &at, tail, queue).await?;
+                }
+            }
+            Row::Seal => {
+                store.tails.forget(&at);
+                within(queue.deadline(), finish_removal(operation, &at, &current)).await?;
+                backoff.lost().await?;
+            }
+        }
+    }
+}
+
+/// Runs a future until this deadline, if there is one.
+async fn within<F: Future>(deadline: Option<Instant>, future: F) -> F::Output {
+    match deadline {
+        Some(deadline) => backend::until(deadline, future).await,
+        None => future.await,
+    }
+}
+
+/// Keeps what an append has found out, for the next one.
+fn keep(operation: &Operation, at: &Address, guard: &mut KeyGuard, tail: Tail) {
+    guard.tell(tail.reached());
+    operation.store.tails.put(at, tail);
+}
+
+/// Looks where the log ends after others have been at it; `None` when that is to be found out from the key.
+async fn catch_up(operation: &Operation, at: &Address, tail: Option<Tail>, queue: &Queue) -> Result<Option<Tail>> {
+    let Some(mut tail) = tail else {
+        return Ok(None);
+    };
+    let now = within(queue.deadline(), end(operation, &tail)).await?;
+    match now {
+        Some(end) if end.next >= tail.end.next => {
+            tail.end = end;
+            Ok(Some(tail))
+        }
+        // The log has gone on to a segment that is not known here, or it was sealed.
+        _ => {
+            operation.store.tails.forget(at);
+            Ok(None)
+        }
+    }
+}
+
+/// Where the next row goes: a tail that can be relied on for long enough, in a segment that was announced. `None` when the key is
+/// absent.
+async fn prepare(
+    operation: &Operation,
+    key: &Key,
+    at: &Address,
+    mut tail: Option<Tail>,
+    backoff: &mut Backoff,
+) -> Result<Option<Tail>> {
+    let store = &operation.store;
     loop {
         let mut current = match tail.take() {
             Some(tail) => tail,
             None => match discover(operation, key).await? {
                 Some(tail) => tail,
-                None => {
-                    if let Some(mut created) = create(operation, key, placed, &mut backoff).await?
-                        && landed(operation, &mut created).await?
-                    {
-                        created.next = count;
-                        guard.tell(created.reached());
-                        store.tails.put(&at, created);
-                        return Ok(0);
-                    }
-                    backoff.lost().await?;
-                    continue;
-                }
+                None => return Ok(None),
             },
         };
         // Long before it would be too late, so that the answer to the write is seldom in doubt.
-        if age(operation, &current) >= store.options.log_lease() / 4 && !refresh(operation, &mut current).await? {
-            store.tails.forget(&at);
-            backoff.lost().await?;
-            continue;
+        let is_open =
+            age(operation, &current) < store.options.log_lease() / 4 || refresh(operation, &mut current).await?;
+        if is_open && current.end.next < current.state.first.next {
+            continue; // others have appended, and trimmed that
         }
-        if !announce(operation, &mut current).await? {
-            if refresh(operation, &mut current).await? {
-                tail = Some(current);
-            } else {
-                store.tails.forget(&at);
-            }
-            backoff.lost().await?;
-            continue;
+        if is_open && announce(operation, &mut current).await? {
+            return Ok(Some(current));
         }
-        let began = store.environment.clock.uptime();
-        match write_row(operation, &current, placed, &mut backoff).await? {
-            None => {
-                if !landed(operation, &mut current).await? {
-                    // All of the log was purged before the row was written: it is not part of anything.
-                    operation
-                        .purge(&[Purge::Row(row_address(current.id, current.next))])
-                        .await?;
-                    store.tails.forget(&at);
-                    backoff.lost().await?;
-                    continue;
-                }
-                let position = current.next;
-                current.next += count;
-                current.confirmed = current.confirmed.max(began);
-                guard.tell(current.reached());
-                store.tails.put(&at, current);
-                return Ok(position);
-            }
-            Some(occupant) => {
-                let lost_to = Head::decode(&store.envelope, &occupant_meta(&occupant)?)?.kind;
-                match lost_to {
-                    // The writer of that row goes on behind it as well: whoever waits or reads before the next attempt is
-                    // late again, for as long as the other one keeps writing.
-                    HeadKind::Entries { count } if eager > 0 => {
-                        eager -= 1;
-                        current.next = current.next.saturating_add(count);
-                        tail = Some(current);
-                        continue;
-                    }
-                    HeadKind::Seal => {
-                        store.tails.forget(&at);
-                        tail::finish_removal(operation, &at, &current).await?;
-                        backoff.lost().await?;
-                    }
-                    _ => {
-                        eager = EAGER_ATTEMPTS;
-                        backoff.lost().await?;
-                        match last_row(operation, &current).await? {
-                            Last::Open(next) if next > current.next => {
-                                current.next = next;
-                                tail = Some(current);
-                            }
-                            // The log has gone on to a segment that is not known here, or it was sealed.
-                            _ => store.tails.forget(&at),
-                        }
-                    }
-                }
-            }
+        if is_open && refresh(operation, &mut current).await? {
+            tail = Some(current);
+        } else {
+            store.tails.forget(at);
         }
+        backoff.lost().await?;
+    }
+}
+
+/// What became of a row.
+enum Extended {
+    /// It is in the log, from this position on, and the log ends behind it.
+    By(Position, Tail),
+    /// This one is where it was to go.
+    LostTo(Row, Tail),
+    /// It is not part of any log.
+    Not,
+}
+
+/// Writes a row at the tail.
+async fn extend(operation: &Operation, mut tail: Tail, batch: &mut Batch, backoff: &mut Backoff) -> Result<Extended> {
+    let store = &operation.store;
+    let began = store.environment.clock.uptime();
+    let position = tail.end.next;
+    batch.row.set_kind(
+        operation,
+        HeadKind::Entries {
+            count: batch.count,
+            before: tail.end.bytes,
+        },
+    )?;
+    if let Some(item) = write_row(operation, &tail, &batch.row, backoff).await? {
+        return Ok(Extended::LostTo(Row::of(&store.envelope, position, &item)?, tail));
+    }
+    if !landed(operation, &mut tail).await? {
+        // All of the log was purged before the row was written.
+        operation.purge(&[Purge::Row(row_address(tail.id, position))]).await?;
+        return Ok(Extended::Not);
+    }
+    tail.end = behind(tail.end, batch);
+    tail.confirmed = tail.confirmed.max(began);
+    Ok(Extended::By(position, tail))
+}
+
+/// Creates the log with a row at its beginning.
+async fn begin(operation: &Operation, key: &Key, batch: &mut Batch, backoff: &mut Backoff) -> Result<Extended> {
+    let kind = HeadKind::Entries {
+        count: batch.count,
+        before: 0,
+    };
+    batch.row.set_kind(operation, kind)?;
+    if let Some(mut created) = create(operation, key, &batch.row, backoff).await?
+        && landed(operation, &mut created).await?
+    {
+        created.end = behind(created.end, batch);
+        return Ok(Extended::By(0, created));
+    }
+    Ok(Extended::Not)
+}
+
+fn behind(end: End, batch: &Batch) -> End {
+    End {
+        next: end.next.saturating_add(batch.count),
+        bytes: end.bytes.saturating_add(batch.bytes),
     }
 }
 
 /// Writes a row at the tail until the place is taken: by it (`None`) or by another's row.
 ///
 /// After an unknown outcome the same bytes under the same revision go to the same place again, which is the same write.
-async fn write_row(
-    operation: &Operation,
-    tail: &Tail,
-    placed: &Placed,
-    backoff: &mut Backoff,
-) -> Result<Option<Occupant>> {
+async fn write_row(operation: &Operation, tail: &Tail, row: &Placed, backoff: &mut Backoff) -> Result<Option<Item>> {
     let store = &operation.store;
-    let at = row_address(tail.id, tail.next);
+    let at = row_address(tail.id, tail.end.next);
     let rev = store.revisions.next();
     let mut unknown: Option<Error> = None;
     loop {
-        let error = match placement::settle(operation, &at, placed, rev, When::Absent).await {
+        let error = match placement::settle(operation, &at, row, rev, When::Absent).await {
             Ok(Written::Applied { .. }) => return Ok(None),
             Ok(Written::Refused {
-                current: Some(occupant @ Occupant::Item(_)),
-            }) => return Ok(Some(occupant)),
+                current: Some(Occupant::Item(item)),
+            }) => return Ok(Some(item)),
             // Rows are never removed by their log, so there is nothing in the way: the engine refuses without a reason that
             // stays.
             Ok(Written::Refused { .. }) => None,
@@ -152,46 +261,49 @@ async fn write_row(
     }
 }
 
-/// Whether a row that was just written landed in the log, and not where a removed one was purged.
+/// Whether a row that was just written at the tail landed in the log, and not where a removed one or a trimmed part was purged.
 ///
-/// Purging begins no earlier than a lease after the removal. So what is known of the state row vouches for the row while it is
-/// younger than that; half of it is kept as a margin. When a removal came after the row, the row went with the log: it was
+/// Purging begins no earlier than a lease after it was announced. So what is known of the state row vouches for the row while it
+/// is younger than that; half of it is kept as a margin. When a removal or a trim came after the row, the row went with it: it was
 /// appended, and then removed.
 async fn landed(operation: &Operation, tail: &mut Tail) -> Result<bool> {
     let lease = operation.store.options.log_lease();
+    let position = tail.end.next;
     let age = age(operation, tail);
     if age < lease / 2 {
         return Ok(true);
     }
     let unknown = |error: Option<Error>| {
-        let message = "the entry was written, but whether its log was being removed is not known";
+        let message = "the entry was written, but whether its log was being removed or trimmed there is not known";
         let unknown = Error::new(ErrorKind::UnknownOutcome, message);
         match error {
             Some(error) => unknown.with_source(error),
             None => unknown,
         }
     };
-    if refresh(operation, tail).await.map_err(|error| unknown(Some(error)))? {
-        return Ok(true);
-    }
+    let is_open = refresh(operation, tail).await.map_err(|error| unknown(Some(error)))?;
     if age < lease {
         return Ok(true);
     }
-    match last_row(operation, tail).await.map_err(|error| unknown(Some(error)))? {
+    if is_open {
+        return match position < tail.state.first.next {
+            false => Ok(true),
+            // Nobody can read it, whether it was part of the log or not.
+            true => {
+                let row = row_address(tail.id, position);
+                let purged = operation.purge(&[Purge::Row(row)]).await;
+                Err(unknown(purged.err()))
+            }
+        };
+    }
+    match end(operation, tail).await.map_err(|error| unknown(Some(error)))? {
         // The seal may stand while the rows before it are being purged.
-        Last::Sealed => Err(unknown(None)),
-        Last::Open(_) => Ok(false),
+        None => Err(unknown(None)),
+        Some(_) => Ok(false),
     }
 }
 
 /// How long ago the state row was known.
 fn age(operation: &Operation, tail: &Tail) -> Duration {
     operation.store.environment.clock.uptime().saturating_sub(tail.known)
-}
-
-fn occupant_meta(occupant: &Occupant) -> Result<bytes::Bytes> {
-    occupant
-        .item()
-        .map(|item| item.meta.clone())
-        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a row of a log was removed"))
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::state::{LogState, head_kind, row_address};
+use super::row::{End, row_address};
+use super::state::{LogState, head_kind};
 use super::tail::Tail;
 use crate::backend::{Address, Committed, Item, Mutation, Occupant, Previous, When, Written};
 use crate::placement::{self, Placed};
@@ -45,7 +46,7 @@ pub(super) async fn create(
                 return Ok(Some(Tail {
                     id,
                     head: rev,
-                    next: 0,
+                    end: End { next: 0, bytes: 0 },
                     state,
                     state_rev: rev,
                     known,

@@ -17,16 +17,26 @@
 //! whole lease after the state row announced it. So no entry is acknowledged that lands in a log that is gone.
 
 mod append;
+mod backward;
 mod create;
+mod extent;
+mod forward;
+mod group;
 mod read;
 mod remove;
+mod row;
+mod site;
 mod state;
 mod tail;
+mod trim;
 
-pub(crate) use self::append::append;
-pub(crate) use self::read::{Selection, entries};
+pub(crate) use self::extent::extent;
+pub(crate) use self::group::{Entries, Groups, append};
+pub(crate) use self::read::{Pace, Selection, Which, entries};
 pub(crate) use self::remove::{remove, sweep};
+pub(crate) use self::site::Site;
 pub(crate) use self::tail::{Reached, Tails};
+pub(crate) use self::trim::trim;
 
 /// A position in a log: 0 for the first entry that was ever appended, and one more for each after it.
 pub type Position = u64;

@@ -1,39 +1,85 @@
-//! Reading logs: pages of rows in order, checked to have neither gaps nor overlaps.
+//! Reading logs: the entries that were asked for, from rows that are checked to have neither gaps nor overlaps.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::stream::{self, BoxStream};
-use futures::{Stream, TryStreamExt};
+use futures::{Stream, stream};
+use tokio::time::Instant;
 
-use super::state::{LogState, row_address, segment_of, segment_partition, state_address};
-use super::tail::log_id;
-use crate::backend::{Item, Order, Read, RowQuery, Space};
-use crate::head::{Head, HeadKind, LogId};
-use crate::log::Position;
-use crate::placement;
-use crate::record::Content;
+use super::Position;
+use super::backward::Backward;
+use super::forward::{Forward, Step};
+use super::row::Span;
+use super::site::{Site, removed, trimmed};
+use super::tail::Reached;
+use crate::backend::{Item, Read};
+use crate::head::LogMeta;
 use crate::store::Operation;
-use crate::{Error, ErrorKind, Key, Result, Value};
+use crate::{ErrorKind, Key, Result, Value};
 
-/// For how long a reader believes what this process last knew of a log's identity, unless it reads consistently. It bounds
-/// how long a removal elsewhere can go unnoticed.
-const BELIEVED: Duration = Duration::from_secs(5);
+/// Up to how many bytes of rows are kept to deliver the last entries in order without looking where they begin.
+const KEPT: usize = 2 << 20;
+
+/// Which entries to read, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Selection {
+    pub(crate) which: Which,
+    /// Newest first.
+    pub(crate) reverse: bool,
+    /// Go on when the end is reached.
+    pub(crate) follow: Option<Pace>,
+    pub(crate) consistent: bool,
+}
 
 /// Which entries to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Selection {
-    /// From the first one that there is, to the end.
-    All,
-    /// From this position up to, and without, that.
-    Range(Position, Position),
+pub(crate) enum Which {
+    /// From this position, or from the first one that there is, up to and without that.
+    Range(Option<Position>, Position),
     /// So many at the end.
     Last(u64),
 }
 
-/// The entries of the log at a key, with their positions, in order. An absent key has none.
+/// How often a follower looks for new entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Right after the last one.
+    pub(crate) shortest: Duration,
+    /// When none has come for long.
+    pub(crate) longest: Duration,
+}
+
+impl Selection {
+    pub(crate) const ALL: Self = Self {
+        which: Which::Range(None, Position::MAX),
+        reverse: false,
+        follow: None,
+        consistent: false,
+    };
+
+    /// How many entries it selects of a log that reaches this far.
+    ///
+    /// # Errors
+    ///
+    /// `trimmed`.
+    pub(crate) fn count(&self, extent: &LogMeta) -> Result<u64> {
+        match self.which {
+            Which::Last(count) => Ok(count.min(extent.entries)),
+            Which::Range(Some(start), end) if start < extent.first && start < end => Err(trimmed(extent.first)),
+            Which::Range(start, end) => Ok(end.min(extent.next).saturating_sub(start.unwrap_or(extent.first))),
+        }
+    }
+}
+
+impl Pace {
+    pub(crate) const DEFAULT: Self = Self {
+        shortest: Duration::from_millis(20),
+        longest: Duration::from_secs(1),
+    };
+}
+
+/// The entries of the log at a key, with their positions: of this log, if it was looked up already. An absent key has none.
 ///
 /// # Errors
 ///
@@ -42,23 +88,27 @@ pub(crate) enum Selection {
 pub(crate) fn entries(
     operation: Operation,
     key: Key,
+    site: Option<Site>,
     selection: Selection,
-    consistent: bool,
 ) -> impl Stream<Item = Result<(Position, Value)>> + Send + 'static {
-    let how = operation.store.how(consistent);
     let reader = Reader {
+        how: operation.store.how(selection.consistent),
         operation,
         key,
-        how,
+        site,
+        wanted: 0..Position::MAX,
+        selection,
         cursor: None,
         ready: VecDeque::new(),
+        idle: Duration::ZERO,
+        told: 0,
     };
-    stream::try_unfold((reader, Some(selection)), |(mut reader, mut selection)| async move {
-        if let Some(selection) = selection.take() {
-            reader.start(selection).await?;
+    stream::try_unfold((reader, false), |(mut reader, has_begun)| async move {
+        if !has_begun {
+            reader.begin().await?;
         }
         let next = reader.next().await?;
-        Ok(next.map(|entry| (entry, (reader, None))))
+        Ok(next.map(|entry| (entry, (reader, true))))
     })
 }
 
@@ -66,234 +116,124 @@ struct Reader {
     operation: Operation,
     key: Key,
     how: Read,
-    /// Where the reader is; `None` when there is nothing more.
+    selection: Selection,
+    site: Option<Site>,
+    /// The positions that are delivered, of whatever rows have.
+    wanted: Range<Position>,
+    /// Where it is; `None` when no more rows are to be read.
     cursor: Option<Cursor>,
     /// Entries that were read and not delivered yet.
     ready: VecDeque<(Position, Value)>,
+    /// How long a follower has waited for an entry.
+    idle: Duration,
+    /// How far this process had appended when a follower was last told so.
+    told: Position,
 }
 
-type Rows = BoxStream<'static, Result<(Position, Item)>>;
-
-struct Cursor {
-    source: Source,
-    /// Where the next row begins.
-    next: Position,
-    /// The first position that is not wanted.
-    end: Position,
-    /// The rows from `next` on, of one segment.
-    rows: Option<(u64, Rows)>,
-}
-
-/// Which log a key holds.
-#[derive(Debug, Clone)]
-struct Source {
-    id: LogId,
-    state: LogState,
-    /// When that was known, by the clock that counts suspends.
-    known: Duration,
+enum Cursor {
+    Forward(Forward),
+    Backward(Backward),
 }
 
 impl Reader {
-    async fn start(&mut self, selection: Selection) -> Result<()> {
-        let Some(source) = self.remembered() else {
-            return self.start_over(&selection).await;
+    async fn begin(&mut self) -> Result<()> {
+        if self.site.is_some() {
+            return self.position().await;
+        }
+        let at = self.operation.store.address(&self.key);
+        self.site = match self.selection.follow {
+            Some(_) => None,
+            None => Site::remembered(&self.operation, &at, self.how),
         };
-        self.begin(source, &selection).await?;
-        // What is remembered may be a log that was removed meanwhile: that shows when it seems empty, or sealed at once, or
-        // broken off.
-        let stale = self.ready.is_empty()
-            && match self.next_rows().await {
-                Ok(more) => !more,
-                Err(error) if error.kind() == ErrorKind::Contended => true,
+        if self.site.is_some() {
+            self.position().await?;
+            // What is remembered may be a log that was removed meanwhile: that shows when it seems empty, or sealed at once, or
+            // broken off.
+            match self.read_row().await {
+                Ok(true) => return Ok(()),
+                Ok(false) if !self.ready.is_empty() => return Ok(()),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::Contended => {}
                 Err(error) => return Err(error),
-            };
-        if stale {
-            return self.start_over(&selection).await;
+            }
+        }
+        loop {
+            self.site = Site::look_up(&self.operation, &self.key, self.how).await?;
+            match (&self.site, &self.selection.follow) {
+                (Some(_), _) => return self.position().await,
+                (None, None) => return Ok(()),
+                (None, Some(pace)) => {
+                    let pace = pace.clone();
+                    self.wait(&pace, 0).await;
+                }
+            }
+        }
+    }
+
+    /// Goes to where the selection begins.
+    async fn position(&mut self) -> Result<()> {
+        self.cursor = None;
+        let Some(site) = &mut self.site else {
+            return Ok(());
+        };
+        let first = site.state.first.next;
+        match self.selection.which {
+            Which::Range(Some(start), end) if start < first && start < end => return Err(trimmed(first)),
+            Which::Range(start, end) => {
+                self.wanted = start.unwrap_or(first)..end;
+                if self.wanted.is_empty() {
+                    return Ok(());
+                }
+                self.cursor = Some(match self.selection.reverse {
+                    false => Cursor::Forward(Forward::new(self.wanted.clone())),
+                    true => {
+                        let most = end - self.wanted.start;
+                        Cursor::Backward(Backward::new(site, self.wanted.clone(), most))
+                    }
+                });
+            }
+            Which::Last(0) => {}
+            Which::Last(count) => {
+                let mut back = Backward::new(site, first..Position::MAX, count);
+                let Some((span, item)) = back.step(site).await? else {
+                    return Ok(());
+                };
+                let end = span.end().next;
+                self.wanted = first.max(end.saturating_sub(count))..end;
+                back.stop_at(self.wanted.start);
+                match self.selection.reverse {
+                    true => {
+                        self.deliver(&span, item).await?;
+                        self.cursor = Some(Cursor::Backward(back));
+                    }
+                    false => return self.last(back, (span, item)).await,
+                }
+            }
         }
         Ok(())
     }
 
-    /// Starts with what the key holds now.
-    async fn start_over(&mut self, selection: &Selection) -> Result<()> {
-        self.cursor = None;
-        let source = self.look_up().await?;
-        let store = &self.operation.store;
-        let at = store.address(&self.key);
-        if store
-            .tails
-            .get(&at)
-            .is_some_and(|tail| source.as_ref().is_none_or(|source| source.id != tail.id))
+    /// Delivers the last entries in order, of which the last row was read.
+    async fn last(&mut self, mut back: Backward, last: (Span, Item)) -> Result<()> {
+        let Some(site) = &mut self.site else {
+            return Ok(());
+        };
+        let mut kept = last.1.size();
+        let mut rows = vec![last];
+        while kept < KEPT
+            && let Some((span, item)) = back.step(site).await?
         {
-            store.tails.forget(&at);
+            kept += item.size();
+            rows.push((span, item));
         }
-        match source {
-            Some(source) => self.begin(source, selection).await,
-            None => Ok(()),
-        }
-    }
-
-    /// What this process knew of the log a moment ago.
-    fn remembered(&self) -> Option<Source> {
-        let store = &self.operation.store;
-        let tail = store.tails.get(&store.address(&self.key))?;
-        let age = store.environment.clock.uptime().saturating_sub(tail.confirmed);
-        (!self.how.strong && age < BELIEVED).then_some(Source {
-            id: tail.id,
-            state: tail.state,
-            known: tail.known,
-        })
-    }
-
-    /// Which log the key holds now: two requests.
-    async fn look_up(&mut self) -> Result<Option<Source>> {
-        let store = self.operation.store.clone();
-        let known = store.environment.clock.uptime();
-        let at = store.address(&self.key);
-        let Some(item) = self.operation.read(&at, self.how.without_body()).await? else {
-            return Ok(None);
-        };
-        let id = log_id(&self.operation, &item)?;
-        match self.operation.read(&state_address(id), Read::STRONG).await? {
-            Some(state) => Ok(Some(Source {
-                id,
-                state: LogState::decode(&store.envelope, &state.meta)?,
-                known,
-            })),
-            None => self.gone(id).await.map(|()| None),
-        }
-    }
-
-    /// Without its state row a log is gone, unless its head is still there.
-    async fn gone(&mut self, id: LogId) -> Result<()> {
-        let at = self.operation.store.address(&self.key);
-        match self.operation.read(&at, Read::STRONG.without_body()).await? {
-            Some(item) => match log_id(&self.operation, &item) {
-                Ok(named) if named == id => Err(Error::new(ErrorKind::Corrupt, "a log without its state row")),
-                Ok(_) => Ok(()),
-                Err(error) if error.kind() == ErrorKind::WrongKind => Ok(()),
-                Err(error) => Err(error),
-            },
-            None => Ok(()),
-        }
-    }
-
-    async fn begin(&mut self, source: Source, selection: &Selection) -> Result<()> {
-        let first = source.state.first;
-        let (start, end) = match *selection {
-            Selection::All => (first, Position::MAX),
-            Selection::Range(start, end) if start < first && start < end => {
-                let message = format!("the log begins at position {first}, so {start} cannot be read");
-                return Err(Error::new(ErrorKind::Trimmed, message));
-            }
-            Selection::Range(start, end) => (start, end),
-            Selection::Last(count) => return self.begin_last(source, count).await,
-        };
-        if start >= end {
+        if rows.last().is_some_and(|(span, _)| span.start > self.wanted.start) {
+            self.cursor = Some(Cursor::Forward(Forward::new(self.wanted.clone())));
             return Ok(());
         }
-        let mut next = start;
-        if start > first {
-            // The row that holds the position begins at it or before.
-            match self.row_at(&source, start).await? {
-                Some((row, item, count)) => {
-                    next = row.saturating_add(count);
-                    self.open(&source, row, item, count, start..end).await?;
-                    if next <= start {
-                        return Ok(()); // the log ends before the position
-                    }
-                }
-                None => return Ok(()),
-            }
+        for (span, item) in rows.into_iter().rev() {
+            self.deliver(&span, item).await?;
         }
-        self.cursor = Some(Cursor {
-            source,
-            next,
-            end,
-            rows: None,
-        });
         Ok(())
-    }
-
-    /// The last row that begins at a position or before it, and is not a seal.
-    async fn row_at(&mut self, source: &Source, position: Position) -> Result<Option<(u64, Item, u64)>> {
-        let segment = segment_of(position);
-        for segment in [Some(segment), segment.checked_sub(1)].into_iter().flatten() {
-            let query = RowQuery {
-                space: Space::Log,
-                partition: segment_partition(source.id, segment),
-                range: 0..=position,
-                order: Order::Descending,
-                limit: Some(2),
-                how: self.how,
-            };
-            let mut rows = self.operation.store.backend.rows(query);
-            while let Some((row, item)) = rows.try_next().await? {
-                if let Some(count) = self.entries_in(&item)? {
-                    return Ok(Some((row, item, count)));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    async fn begin_last(&mut self, source: Source, count: u64) -> Result<()> {
-        loop {
-            match self.try_last(&source, count).await? {
-                None => return Ok(()),
-                // A read that lags may leave out a row.
-                Some(_) if !self.how.strong => self.how.strong = true,
-                Some(gap) => return Err(self.why_broken(source.id, gap).await?),
-            }
-            self.ready.clear();
-        }
-    }
-
-    /// The last entries, or the position of a gap.
-    async fn try_last(&mut self, source: &Source, count: u64) -> Result<Option<Position>> {
-        let store = self.operation.store.clone();
-        // Every segment with rows was announced, as of when the state row was known.
-        let mut segment = source.state.segment;
-        // Going back from the end, rows as they come, until there are enough entries.
-        let mut rows = Vec::new();
-        let mut found = 0;
-        while found < count {
-            let query = RowQuery {
-                space: Space::Log,
-                partition: segment_partition(source.id, segment),
-                range: 0..=u64::MAX,
-                order: Order::Descending,
-                // A row has at least one entry, and one row may be the seal.
-                limit: Some(usize::try_from(count - found).unwrap_or(usize::MAX).saturating_add(1)),
-                how: self.how,
-            };
-            let mut page = store.backend.rows(query);
-            while found < count
-                && let Some((row, item)) = page.try_next().await?
-            {
-                if let Some(count) = self.entries_in(&item)? {
-                    found = found.saturating_add(count);
-                    rows.push((row, item, count));
-                }
-            }
-            if segment <= segment_of(source.state.first) {
-                break;
-            }
-            segment -= 1;
-        }
-        // Fewer than asked for are all that there are, so they begin where the log does.
-        let mut expected = (found < count).then_some(source.state.first);
-        for (row, item, count) in rows.into_iter().rev() {
-            if let Some(expected) = expected
-                && expected != row
-            {
-                return Ok(Some(expected));
-            }
-            expected = Some(row.saturating_add(count));
-            self.open(source, row, item, count, 0..Position::MAX).await?;
-        }
-        let surplus = (self.ready.len() as u64).saturating_sub(count);
-        self.ready.drain(..surplus as usize);
-        Ok(None)
     }
 
     async fn next(&mut self) -> Result<Option<(Position, Value)>> {
@@ -301,148 +241,85 @@ impl Reader {
             if let Some(entry) = self.ready.pop_front() {
                 return Ok(Some(entry));
             }
-            if !self.next_rows().await? {
+            if !self.read_row().await? {
                 return Ok(None);
             }
         }
     }
 
     /// Reads the next row; `false` at the end.
-    async fn next_rows(&mut self) -> Result<bool> {
+    async fn read_row(&mut self) -> Result<bool> {
         loop {
-            let Some(mut cursor) = self.cursor.take() else {
+            let (Some(site), Some(cursor)) = (&mut self.site, &mut self.cursor) else {
                 return Ok(false);
             };
-            if cursor.next >= cursor.end {
-                return Ok(false);
-            }
-            let (segment, mut rows) = match cursor.rows.take() {
-                Some(rows) => rows,
-                None => self.rows_from(&cursor),
+            let step = match cursor {
+                Cursor::Forward(forward) => forward.step(site).await?,
+                Cursor::Backward(backward) => match backward.step(site).await? {
+                    Some((span, item)) => Step::Row(span, item),
+                    None => Step::Done,
+                },
             };
-            let Some((row, item)) = rows.try_next().await? else {
-                if segment_of(cursor.next) > segment {
-                    self.cursor = Some(cursor); // on to the next segment
-                    continue;
+            match (step, &self.selection.follow) {
+                (Step::Row(span, item), _) => {
+                    self.idle = Duration::ZERO;
+                    self.deliver(&span, item).await?;
+                    return Ok(true);
                 }
-                // A log that was removed long enough ago ends nowhere: its rows are gone.
-                let age = self
-                    .operation
-                    .store
-                    .environment
-                    .clock
-                    .uptime()
-                    .saturating_sub(cursor.source.known);
-                if age < self.operation.store.options.log_lease() / 2 || self.still_open(cursor.source.id).await? {
+                (Step::End, Some(pace)) => {
+                    let pace = pace.clone();
+                    let next = match cursor {
+                        Cursor::Forward(forward) => forward.next_position(),
+                        Cursor::Backward(_) => 0,
+                    };
+                    self.wait(&pace, next).await;
+                }
+                (Step::Seal, Some(_)) => return Err(removed()),
+                (Step::End | Step::Seal | Step::Done, _) => {
+                    self.cursor = None;
                     return Ok(false);
                 }
-                return Err(removed_meanwhile());
-            };
-            if row != cursor.next {
-                if !self.how.strong {
-                    // A read that lags may leave out a row: read from here on strongly.
-                    self.how.strong = true;
-                    self.cursor = Some(cursor);
-                    continue;
-                }
-                return Err(self.why_broken(cursor.source.id, cursor.next).await?);
             }
-            let Some(count) = self.entries_in(&item)? else {
-                return Ok(false); // the seal
-            };
-            self.open(&cursor.source, row, item, count, 0..cursor.end).await?;
-            cursor.next = row.saturating_add(count);
-            cursor.rows = Some((segment, rows));
-            self.cursor = Some(cursor);
-            return Ok(true);
         }
     }
 
-    fn rows_from(&self, cursor: &Cursor) -> (u64, Rows) {
-        let segment = segment_of(cursor.next);
-        let query = RowQuery {
-            space: Space::Log,
-            partition: segment_partition(cursor.source.id, segment),
-            range: cursor.next..=cursor.end - 1,
-            order: Order::Ascending,
-            limit: None,
-            how: self.how,
-        };
-        (segment, self.operation.store.backend.rows(query))
-    }
-
-    async fn why_broken(&mut self, id: LogId, next: Position) -> Result<Error> {
+    /// Waits until it is time to look for entries from a position on: soon, when this process has appended some.
+    async fn wait(&mut self, pace: &Pace, next: Position) {
         let store = self.operation.store.clone();
-        let state = self.operation.read(&state_address(id), Read::STRONG).await?;
-        let state = state
-            .map(|item| LogState::decode(&store.envelope, &item.meta))
-            .transpose()?;
-        Ok(match state {
-            Some(state) if !state.sealed && state.first > next => {
-                let message = format!("the log now begins at position {}", state.first);
-                Error::new(ErrorKind::Trimmed, message)
+        let at = store.address(&self.key);
+        // For as long as nothing has come so far: what is seen late is late in proportion.
+        let pause = self.idle.clamp(pace.shortest, pace.longest.max(pace.shortest));
+        let until = Instant::now() + pause;
+        loop {
+            let grown = store.tails.grown.notified();
+            let reached = store.tails.get(&at).map(|tail| tail.reached());
+            if let Some(Reached { id, end }) = reached
+                && self.site.as_ref().is_none_or(|site| site.id() == id)
+                && end.next > next.max(self.told)
+            {
+                // Once: when a read that lags does not show it, time has to pass.
+                self.told = end.next;
+                return;
             }
-            Some(state) if !state.sealed => {
-                Error::new(ErrorKind::Corrupt, format!("a log with a gap at position {next}"))
+            if tokio::time::timeout_at(until, grown).await.is_err() {
+                self.idle += pause;
+                return;
             }
-            _ => removed_meanwhile(),
-        })
-    }
-
-    /// Whether a log is there and not removed, as of now.
-    async fn still_open(&mut self, id: LogId) -> Result<bool> {
-        let store = self.operation.store.clone();
-        match self.operation.read(&state_address(id), Read::STRONG).await? {
-            Some(item) => Ok(!LogState::decode(&store.envelope, &item.meta)?.sealed),
-            None => Ok(false),
-        }
-    }
-
-    /// How many entries a row has; `None` for the seal.
-    fn entries_in(&self, item: &Item) -> Result<Option<u64>> {
-        match Head::decode(&self.operation.store.envelope, &item.meta)?.kind {
-            HeadKind::Entries { count } => Ok(Some(count)),
-            HeadKind::Seal => Ok(None),
-            _ => Err(Error::new(ErrorKind::Corrupt, "a row of a log that is none")),
         }
     }
 
     /// Makes the wanted entries of a row ready.
-    async fn open(
-        &mut self,
-        source: &Source,
-        row: Position,
-        item: Item,
-        count: u64,
-        wanted: Range<Position>,
-    ) -> Result<()> {
-        let at = row_address(source.id, row);
-        let fetched = placement::fetch(&self.operation, &at, item, self.how.strong).await?;
-        let Some(fetched) = fetched else {
-            return Err(removed_meanwhile());
+    async fn deliver(&mut self, span: &Span, item: Item) -> Result<()> {
+        let Some(site) = &self.site else {
+            return Ok(());
         };
-        let entries = decode_row(fetched.content, &fetched.plain)?;
-        if entries.len() as u64 != count {
-            let message = format!("a row of a log without its {count} entries");
-            return Err(Error::new(ErrorKind::Corrupt, message));
+        let wanted = self.wanted.clone();
+        let entries = site.open(span, item).await?;
+        let entries = entries.into_iter().filter(|(position, _)| wanted.contains(position));
+        match self.selection.reverse {
+            false => self.ready.extend(entries),
+            true => self.ready.extend(entries.rev()),
         }
-        let entries = (row..).zip(entries);
-        self.ready
-            .extend(entries.filter(|(position, _)| wanted.contains(position)));
         Ok(())
-    }
-}
-
-fn removed_meanwhile() -> Error {
-    Error::new(ErrorKind::Contended, "the log was removed while it was read")
-}
-
-fn decode_row(content: Content, plain: &Bytes) -> Result<Vec<Value>> {
-    match content {
-        Content::Encoded(codec) => match codec.decode(plain)? {
-            Value::List(entries) => Ok(entries),
-            _ => Err(Error::new(ErrorKind::Corrupt, "a row of a log that is not a list")),
-        },
-        Content::Raw => Err(Error::new(ErrorKind::Corrupt, "a row of a log that is not a value")),
     }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::TryStreamExt;
 
-use super::state::{LogState, owner, row_address, segment_partition, state_address};
+use super::row::{row_address, segment_of, segment_partition};
+use super::state::{LogState, owner, state_address};
 use super::tail::{Tail, announce, discover, finish_removal, log_id};
+use super::trim::purge_rows;
 use crate::backend::{
     Address, Committed, Item, Listing, Mutation, Occupant, Partition, Purge, Read, RowQuery, Space, When, Written,
 };
@@ -13,7 +15,7 @@ use crate::head::{HeadKind, LogId};
 use crate::placement::Placed;
 use crate::placement::generation::Patience;
 use crate::store::{Backoff, Operation, everything, is_unreadable, report_unreadable};
-use crate::{Error, ErrorKind, Key, Result, Revision};
+use crate::{Error, ErrorKind, Key, Position, Result, Revision};
 
 /// Removes the log at a key; `false` when there is none any more.
 ///
@@ -40,11 +42,11 @@ pub(crate) async fn remove(operation: &Operation, key: &Key) -> Result<bool> {
 
 async fn try_remove(operation: &Operation, at: &Address, tail: &mut Tail, seal: &Placed) -> Result<bool> {
     let store = &operation.store;
-    let seal_at = row_address(tail.id, tail.next);
+    let seal_at = row_address(tail.id, tail.end.next);
     let rev = store.revisions.next_after(tail.head.max(tail.state_rev))?;
     let mut sealed = tail.state.clone();
     sealed.sealed = true;
-    sealed.segment = sealed.segment.max(super::state::segment_of(tail.next));
+    sealed.segment = sealed.segment.max(segment_of(tail.end.next));
     if store.capabilities.transactions.is_some() {
         let all = vec![
             Mutation::Write {
@@ -97,13 +99,17 @@ pub(crate) async fn sweep(operation: &Operation, patience: Patience) -> Result<S
     let mut swept = Swept::default();
     let mut states = HashSet::new();
     let mut strays: HashMap<LogId, BTreeSet<Partition>> = HashMap::new();
+    let mut lowest: HashMap<LogId, u64> = HashMap::new();
+    let mut trimmed = Vec::new();
     let how = Listing::all(Read::STRONG.without_body());
     let mut listed = everything(&store.backend, Space::Log, &how);
     while let Some((at, occupant)) = listed.try_next().await? {
-        let (Some((id, is_state)), Occupant::Item(item)) = (owner(&at), occupant) else {
+        let (Some((id, segment)), Occupant::Item(item)) = (owner(&at), occupant) else {
             continue;
         };
-        if !is_state {
+        if let Some(segment) = segment {
+            let lowest = lowest.entry(id).or_insert(segment);
+            *lowest = segment.min(*lowest);
             // Most rows belong to a log that lives: they are sorted out once all state rows are known.
             if !states.contains(&id) {
                 strays.entry(id).or_default().insert(at.partition);
@@ -114,7 +120,18 @@ pub(crate) async fn sweep(operation: &Operation, patience: Patience) -> Result<S
         strays.remove(&id);
         match sweep_log(operation, id, &item, patience, &mut swept).await {
             Err(error) if is_unreadable(&error) => swept.unreadable += report_unreadable(&at, &error),
-            result => result?,
+            Ok(Some(below)) => trimmed.push((id, at, below)),
+            result => drop(result?),
+        }
+    }
+    for (id, at, below) in trimmed {
+        // Where nothing is left that could go, there is nothing to look for.
+        let Some(from) = lowest.get(&id).filter(|lowest| **lowest <= segment_of(below)) else {
+            continue;
+        };
+        match purge_rows(operation, id, *from, below).await {
+            Err(error) if is_unreadable(&error) => swept.unreadable += report_unreadable(&at, &error),
+            purged => swept.rows += purged?,
         }
     }
     for (id, partitions) in strays {
@@ -135,15 +152,21 @@ pub(crate) async fn sweep(operation: &Operation, patience: Patience) -> Result<S
     Ok(swept)
 }
 
-/// Takes one log further, if it is time.
-async fn sweep_log(operation: &Operation, id: LogId, item: &Item, patience: Patience, swept: &mut Swept) -> Result<()> {
+/// Takes one log further, if it is time. Of a log that was trimmed, says which rows are due: those that end there or before.
+async fn sweep_log(
+    operation: &Operation,
+    id: LogId,
+    item: &Item,
+    patience: Patience,
+    swept: &mut Swept,
+) -> Result<Option<Position>> {
     let store = &operation.store;
     let age = store.age(item);
     let mut state = LogState::decode(&store.envelope, &item.meta)?;
     if state.sealed {
-        if age < patience.log_lease + patience.request_horizon {
+        if age < patience.until_log_rows_go() {
             swept.waiting += 1;
-            return Ok(());
+            return Ok(None);
         }
         // Without transactions, a removal can have ended between the state row and the head.
         if let Some(head) = named_by(operation, &state.key, id).await? {
@@ -161,8 +184,40 @@ async fn sweep_log(operation: &Operation, id: LogId, item: &Item, patience: Pati
             .preparing_write(&state_address(id), sealed, When::Matches(item.rev))
             .await?;
         swept.waiting += 1;
+    } else {
+        return announce_again(operation, id, item, state, patience, swept).await;
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Which rows of a log are due. What was trimmed since they were announced is announced in their place.
+async fn announce_again(
+    operation: &Operation,
+    id: LogId,
+    item: &Item,
+    mut state: LogState,
+    patience: Patience,
+    swept: &mut Swept,
+) -> Result<Option<Position>> {
+    let store = &operation.store;
+    let Some(trimmed) = state.trimmed else {
+        return Ok(None);
+    };
+    let (now, wait) = (store.now(), patience.until_log_rows_go());
+    let due = state.due(now, wait);
+    if due < state.first.next {
+        swept.waiting += 1;
+    }
+    if due > trimmed.due && due < state.first.next {
+        state.trim(state.first, now, wait);
+        let rev = store.revisions.next_after(item.rev)?;
+        let next = state.item(store, rev)?;
+        // Refused when somebody else changed it, who will be met again.
+        operation
+            .preparing_write(&state_address(id), next, When::Matches(item.rev))
+            .await?;
+    }
+    Ok((due > 0).then_some(due))
 }
 
 /// The revision of the head of a key, if it names this log.

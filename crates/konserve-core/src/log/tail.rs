@@ -1,17 +1,19 @@
 //! Where the next entry of a log goes: known from the last append, or found out from cold.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use tokio::sync::Notify;
 
-use super::state::{LogState, segment_of, segment_partition, state_address};
+use super::row::{End, Row, Span, segment_of, segment_partition};
+use super::state::{LogState, state_address};
 use crate::backend::{Address, Item, Order, Partition, Read, RowQuery, Space, When, Written};
 use crate::head::{Head, HeadKind, LogId};
 use crate::log::Position;
 use crate::store::{Backoff, Operation};
-use crate::{Error, ErrorKind, Key, Result, Revision};
+use crate::{Error, ErrorKind, Instant, Key, Result, Revision};
 
 /// What a process knows of the end of a log.
 #[derive(Debug, Clone)]
@@ -19,8 +21,8 @@ pub(crate) struct Tail {
     pub(crate) id: LogId,
     /// The revision of the key's head.
     pub(crate) head: Revision,
-    /// The position of the next entry, as far as this process knows.
-    pub(crate) next: Position,
+    /// Where the next entry goes, as far as this process knows.
+    pub(crate) end: End,
     pub(crate) state: LogState,
     /// The revision of the state row.
     pub(crate) state_rev: Revision,
@@ -30,48 +32,48 @@ pub(crate) struct Tail {
     pub(crate) confirmed: Duration,
 }
 
-/// How far a log reaches: all its positions up to this one are written.
+/// How far a log reaches: all its positions up to this end are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reached {
     pub(crate) id: LogId,
-    pub(crate) next: Position,
+    pub(crate) end: End,
 }
 
 impl Tail {
     /// Takes it from another handle of this process that the log has grown. Whether it still is the same log, and open, this
     /// handle goes on knowing by itself.
     pub(crate) fn catch_up(&mut self, reached: Reached) {
-        if self.id == reached.id {
-            self.next = self.next.max(reached.next);
+        if self.id == reached.id && self.end.next < reached.end.next {
+            self.end = reached.end;
         }
     }
 
     pub(crate) fn reached(&self) -> Reached {
         Reached {
             id: self.id,
-            next: self.next,
+            end: self.end,
         }
     }
 }
 
 /// The tails of the logs that were used last.
 #[derive(Debug, Default)]
-pub(crate) struct Tails(Mutex<HashMap<Partition, Tail>>);
+pub(crate) struct Tails {
+    known: Mutex<HashMap<Partition, Tail>>,
+    /// Told whenever a log has grown.
+    pub(crate) grown: Notify,
+}
 
 /// How many tails are kept; a forgotten one costs three requests.
 const MOST: usize = 10_000;
 
 impl Tails {
     pub(crate) fn get(&self, at: &Address) -> Option<Tail> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&at.partition)
-            .cloned()
+        self.lock().get(&at.partition).cloned()
     }
 
     pub(crate) fn put(&self, at: &Address, tail: Tail) {
-        let mut tails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tails = self.lock();
         if tails.len() >= MOST && !tails.contains_key(&at.partition) {
             let oldest = tails
                 .iter()
@@ -82,23 +84,28 @@ impl Tails {
             }
         }
         tails.insert(at.partition.clone(), tail);
+        drop(tails);
+        self.grown.notify_waiters();
     }
 
     pub(crate) fn forget(&self, at: &Address) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&at.partition);
+        self.lock().remove(&at.partition);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Partition, Tail>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The last row of a log.
 #[derive(Debug)]
 pub(crate) enum Last {
-    /// Entries end here, and the next goes to this position.
-    Open(Position),
-    /// The log was sealed.
-    Sealed,
+    /// These entries, and when they were appended.
+    Entries(Span, Instant),
+    /// The log was sealed at this position.
+    Seal(Position),
+    /// It has none.
+    None,
 }
 
 /// The tail of the log at a key, read strongly; `None` when the key is absent. Three requests.
@@ -121,15 +128,16 @@ pub(crate) async fn discover(operation: &Operation, key: &Key) -> Result<Option<
             let mut tail = Tail {
                 id,
                 head: item.rev,
-                next: 0,
+                end: End { next: 0, bytes: 0 },
                 state: LogState::decode(&store.envelope, &state.meta)?,
                 state_rev: state.rev,
                 known,
                 confirmed: known,
             };
-            match last_row(operation, &tail).await? {
-                Last::Open(next) if !tail.state.sealed => {
-                    tail.next = next;
+            let end = end(operation, &tail).await?;
+            match end {
+                Some(end) if !tail.state.sealed => {
+                    tail.end = end;
                     return Ok(Some(tail));
                 }
                 _ => finish_removal(operation, &at, &tail).await?,
@@ -154,31 +162,40 @@ pub(crate) fn log_id(operation: &Operation, item: &Item) -> Result<LogId> {
     }
 }
 
-/// Reads the last row of a log again: one request, seldom two.
-pub(crate) async fn last_row(operation: &Operation, tail: &Tail) -> Result<Last> {
+/// Where a log ends, read strongly; `None` when it was sealed. One request, seldom two.
+pub(crate) async fn end(operation: &Operation, tail: &Tail) -> Result<Option<End>> {
+    Ok(match last_row(operation, tail.id, &tail.state).await? {
+        Last::Entries(span, _) => Some(span.end()),
+        Last::None => Some(tail.state.first),
+        Last::Seal(_) => None,
+    })
+}
+
+/// The last row of a log, read strongly. One request, seldom two.
+pub(crate) async fn last_row(operation: &Operation, id: LogId, state: &LogState) -> Result<Last> {
     let store = &operation.store;
     // The state row announces a segment before its first row is written, so the last row may be in the one before.
-    let mut segment = tail.state.segment;
+    let mut segment = state.segment;
     loop {
         let query = RowQuery {
             space: Space::Log,
-            partition: segment_partition(tail.id, segment),
+            partition: segment_partition(id, segment),
             range: 0..=u64::MAX,
             order: Order::Descending,
             limit: Some(1),
             how: Read::STRONG.without_body(),
         };
-        if let Some((row, item)) = store.backend.rows(query).try_next().await? {
-            return match Head::decode(&store.envelope, &item.meta)?.kind {
-                HeadKind::Entries { count } => Ok(Last::Open(row.saturating_add(count))),
-                HeadKind::Seal => Ok(Last::Sealed),
-                _ => Err(Error::new(ErrorKind::Corrupt, "a row of a log that is none").with_key(row)),
-            };
+        if let Some((start, item)) = store.backend.rows(query).try_next().await? {
+            return Ok(match Row::of(&store.envelope, start, &item)? {
+                Row::Entries(span) => Last::Entries(span, item.created),
+                Row::Seal => Last::Seal(start),
+            });
         }
-        if segment <= segment_of(tail.state.first) {
-            return Ok(Last::Open(tail.state.first));
+        // A log that was trimmed keeps its last row, wherever that is.
+        match segment.checked_sub(1) {
+            Some(before) if segment >= segment_of(state.first.next) => segment = before,
+            _ => return Ok(Last::None),
         }
-        segment -= 1;
     }
 }
 
@@ -199,7 +216,7 @@ pub(crate) async fn refresh(operation: &Operation, tail: &mut Tail) -> Result<bo
 /// Announces the segment of the next row, if it is a new one. `false` when the state row says something else than known.
 pub(crate) async fn announce(operation: &Operation, tail: &mut Tail) -> Result<bool> {
     let store = &operation.store;
-    let segment = segment_of(tail.next);
+    let segment = segment_of(tail.end.next);
     if segment <= tail.state.segment {
         return Ok(true);
     }

@@ -8,8 +8,9 @@ use crate::{Error, ErrorKind, Instant, Result};
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// When a record ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
+    #[default]
     Never,
     /// So long after it is written: after the attempt that succeeds, not after the request was made.
     After(Duration),

@@ -79,16 +79,7 @@ impl Row {
                 return Err(Error::new(ErrorKind::Unsupported, message));
             }
         };
-        let chunks = match fields.take("chunks") {
-            None => None,
-            Some(Value::Integer(number)) if u64::try_from(number).is_ok() => u64::try_from(number).ok(),
-            Some(_) => {
-                return Err(Error::new(
-                    ErrorKind::Corrupt,
-                    "a generation row without a valid number of chunks",
-                ));
-            }
-        };
+        let chunks = fields.take_u64_if_there("chunks")?;
         let heads = fields
             .take_list("heads")?
             .iter()
@@ -105,6 +96,14 @@ pub(crate) struct Patience {
     pub(crate) read_grace: Duration,
     pub(crate) request_horizon: Duration,
     pub(crate) log_lease: Duration,
+}
+
+impl Patience {
+    /// From when it is announced that rows of a log go until they do: no writer believes any more that they are the end of the log,
+    /// and no request of one that did is on its way.
+    pub(crate) fn until_log_rows_go(&self) -> Duration {
+        self.log_lease + self.request_horizon
+    }
 }
 
 /// What one step of a collector did to a generation.

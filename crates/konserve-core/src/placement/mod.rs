@@ -31,7 +31,7 @@ use crate::{Error, ErrorKind, Instant, Result, Revision};
 
 /// A record that is ready to be stored: everything but its head has been written, and its head names no revision, so that it
 /// can be tried under one revision after the other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Placed {
     pub(crate) meta: Bytes,
     pub(crate) body: Option<Bytes>,
@@ -63,6 +63,17 @@ impl Placed {
     pub(crate) fn expiring(mut self, expiry: Expiry) -> Self {
         self.expiry = expiry;
         self
+    }
+
+    /// Lets its head say something else of what it is. What it takes more than before is not checked again.
+    pub(crate) fn set_kind(&mut self, operation: &Operation, kind: HeadKind) -> Result<()> {
+        let envelope = &operation.store.envelope;
+        let head = Head {
+            kind,
+            ..Head::decode(envelope, &self.meta)?
+        };
+        self.meta = head.encode(envelope)?;
+        Ok(())
     }
 
     /// The bytes of its item.

@@ -1,199 +1,161 @@
-//! `append`, `append_all`, `log`, `reduce_log`.
+//! `log`: entries as a stream.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt};
-use serde::Serialize;
+use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
 use super::request::{Common, impl_request};
 use super::{Operation, Store};
-use crate::head::HeadKind;
-use crate::log::{self, Position, SEGMENT, Selection};
-use crate::placement;
-use crate::record::Content;
-use crate::value::{from_value, to_value};
+use crate::head::LogMeta;
+use crate::log::{self, Pace, Position, Selection, Site, Which};
+use crate::value::from_value;
 use crate::{Error, ErrorKind, Key, Result, Value};
 
 impl Store {
-    /// Appends an entry to the log at a key, which is created if the key is absent, and says at which position it is.
-    ///
-    /// One write when this store appended to the log before; three reads more otherwise, or a read and a commit to create it. Any
-    /// number of writers in any number of processes: positions are dense from 0, in one order for all readers.
-    ///
-    /// # Errors
-    ///
-    /// `wrong_kind` for a document or a binary; `contended` when other writers kept winning; `unknown_outcome` when the engine
-    /// stopped answering: the entry is in the log once or not at all.
-    pub fn append<E: Serialize + ?Sized>(&self, key: impl Into<Key>, entry: &E) -> Append {
-        self.append_values(key.into(), to_value(entry).map(|value| vec![value]), "append")
-    }
-
-    /// Appends entries together: they are in the log one behind the other, or not at all. Says at which position the first one
-    /// is.
-    ///
-    /// As [`append`](Self::append) otherwise; entries that do not fit into one item together take chunks.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_input` without entries; `too_many_items` above 65,536.
-    pub fn append_all(&self, key: impl Into<Key>, entries: impl IntoIterator<Item = impl Serialize>) -> Append {
-        let entries = entries.into_iter().map(|entry| to_value(&entry)).collect();
-        self.append_values(key.into(), entries, "append_all")
-    }
-
-    fn append_values(&self, key: Key, entries: Result<Vec<Value>>, name: &'static str) -> Append {
-        Append {
-            common: Common::new(self),
-            key,
-            entries,
-            name,
-        }
-    }
-
     /// The entries of the log at a key, in order, as a stream. An absent key has none.
     ///
     /// Reads pages of the engine (1 MB on DynamoDB) as the stream is consumed, and two requests before that unless this store
-    /// appended to the log in the last seconds. A removal of the log by another process can go unnoticed for that long, unless the
-    /// read is [`consistent`](Log::consistent).
+    /// appended to the log in the last seconds. Of long logs several pages are read at the same time, up to about 10 MB ahead of
+    /// the consumer. A removal of the log by another process can go unnoticed for some seconds, unless the read is
+    /// [`consistent`](Log::consistent).
     ///
-    /// The stream fails with `wrong_kind` for a document or a binary; with `codec`, naming the position, for an entry that does
-    /// not fit `E`; with `contended` when the log is removed meanwhile. After an error it ends.
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> konserve_core::Result<()> {
+    /// # let store = konserve_core::Store::new(konserve_memory::Memory::new());
+    /// use futures::TryStreamExt;
+    ///
+    /// store.append_all("log", 0..10).await?;
+    /// assert_eq!(store.log::<i64>("log").range(3..5).try_collect::<Vec<_>>().await?, [3, 4]);
+    /// assert_eq!(store.log::<i64>("log").last(2).try_collect::<Vec<_>>().await?, [8, 9]);
+    /// assert_eq!(store.log::<i64>("log").reverse().try_next().await?, Some(9));
+    /// assert_eq!(store.log::<i64>("log").len().await?, 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The stream fails with `wrong_kind` for a document or a binary; with `codec`, naming the [position](Error::position), for an
+    /// entry that does not fit `E`; with `trimmed` when entries that were asked for are not there any more; with `contended` when the log
+    /// is removed meanwhile. After an error it ends.
     pub fn log<E: DeserializeOwned + Send + 'static>(&self, key: impl Into<Key>) -> Log<E> {
         Log {
             store: self.clone(),
             key: key.into(),
-            selection: Selection::All,
-            consistent: false,
+            site: None,
+            selection: Selection::ALL,
             next: None,
             operation: "log",
             stream: None,
             entry: PhantomData,
         }
     }
-
-    /// Folds the entries of the log at a key, in order, in constant memory.
-    ///
-    /// Errors as [`log`](Self::log).
-    pub fn reduce_log<E, A, F>(&self, key: impl Into<Key>, init: A, function: F) -> ReduceLog<E, A, F>
-    where
-        E: DeserializeOwned + Send + 'static,
-        A: Send + 'static,
-        F: FnMut(A, E) -> A + Send + 'static,
-    {
-        ReduceLog {
-            common: Common::new(self),
-            log: Log {
-                operation: "reduce_log",
-                ..self.log(key)
-            },
-            init,
-            function,
-        }
-    }
 }
 
-/// The request of [`Store::append`] and [`Store::append_all`].
-///
-/// Dropping its future leaves the entries in the log or not, all or none; appending again may then append twice.
-#[derive(Debug)]
-#[must_use = "a request does nothing until it is awaited"]
-pub struct Append {
-    common: Common,
-    key: Key,
-    entries: Result<Vec<Value>>,
-    name: &'static str,
-}
+/// A stream of entries: [`Log`] yields `E`.
+#[derive(Debug, Clone, Copy)]
+pub struct Plain;
 
-impl Append {
-    async fn run(self) -> Result<Position> {
-        let Self {
-            common,
-            key,
-            entries,
-            name,
-        } = self;
-        Operation::run(
-            common.store.inner,
-            name,
-            Some(&key),
-            common.timeout,
-            async |operation| {
-                let entries = entries?;
-                let count = entries.len() as u64;
-                if count == 0 {
-                    return Err(Error::new(ErrorKind::InvalidInput, "no entries to append"));
-                }
-                if count > SEGMENT {
-                    let error = Error::new(ErrorKind::TooManyItems, "too many entries at once");
-                    return Err(error.with_limit(SEGMENT, count));
-                }
-                let codec = operation.store.options.codec;
-                let plain = codec.encode(&Value::List(entries))?.into();
-                let kind = HeadKind::Entries { count };
-                let placed = placement::place(&operation, kind, Content::Encoded(codec), plain).await?;
-                let appended = log::append(&operation, &key, &placed, count).await;
-                if appended.is_err() {
-                    placement::discard(&operation, &placed);
-                }
-                appended
-            },
-        )
-        .await
-    }
-}
-
-impl_request!([] Append => Result<Position>);
+/// A stream of entries behind their positions: [`Log::with_positions`] yields `(Position, E)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Positioned;
 
 /// The request and the stream of [`Store::log`].
 #[must_use = "a stream does nothing until it is polled"]
-pub struct Log<E> {
+pub struct Log<E, S = Plain> {
     store: Store,
     key: Key,
+    /// The log that is meant, when that is known already.
+    site: Option<Site>,
     selection: Selection,
-    consistent: bool,
-    /// Behind the last position that was delivered.
+    /// Behind the last position that was delivered, in the direction of the stream.
     next: Option<Position>,
     /// The call that errors name.
     operation: &'static str,
     stream: Option<BoxStream<'static, Result<(Position, Value)>>>,
-    entry: PhantomData<fn() -> E>,
+    entry: PhantomData<fn() -> (E, S)>,
 }
 
-impl<E: DeserializeOwned + Send + 'static> Log<E> {
-    /// Only the entries at these positions, as far as there are any.
+impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
+    /// Only the entries at these positions, as far as there are any. A range with a beginning that was trimmed is `trimmed`; one
+    /// without (`..10`) begins where the log does.
+    ///
+    /// Begins with one request more than the log as a whole, and one more again when the position is within an item.
     pub fn range(mut self, positions: impl RangeBounds<Position>) -> Self {
         let start = match positions.start_bound() {
-            Bound::Included(start) => *start,
-            Bound::Excluded(start) => start.saturating_add(1),
-            Bound::Unbounded => 0,
+            Bound::Included(start) => Some(*start),
+            Bound::Excluded(start) => Some(start.saturating_add(1)),
+            Bound::Unbounded => None,
         };
         let end = match positions.end_bound() {
             Bound::Included(end) => end.saturating_add(1),
             Bound::Excluded(end) => *end,
             Bound::Unbounded => Position::MAX,
         };
-        self.selection = match positions.start_bound() {
-            Bound::Unbounded if end == Position::MAX => Selection::All,
-            _ => Selection::Range(start, end),
-        };
+        self.selection.which = Which::Range(start, end);
         self
     }
 
-    /// Only so many entries at the end, in order.
+    /// Only the entries from this position on.
+    pub fn from(self, position: Position) -> Self {
+        self.range(position..)
+    }
+
+    /// Only so many entries at the end.
     pub fn last(mut self, count: u64) -> Self {
-        self.selection = Selection::Last(count);
+        self.selection.which = Which::Last(count);
         self
     }
 
-    /// See every append and every removal that was acknowledged before.
+    /// Newest first.
+    pub fn reverse(mut self) -> Self {
+        self.selection.reverse = true;
+        self
+    }
+
+    /// Yields each entry behind its position.
+    pub fn with_positions(self) -> Log<E, Positioned> {
+        Log {
+            store: self.store,
+            key: self.key,
+            site: self.site,
+            selection: self.selection,
+            next: self.next,
+            operation: self.operation,
+            stream: self.stream,
+            entry: PhantomData,
+        }
+    }
+
+    /// Goes on when the end of the log is reached, with new entries as they come; for an absent key, as soon as there is a log.
+    /// Every follower sees the same entries in the same order.
+    ///
+    /// Looks for new entries 20 ms after the last one, and more and more seldom when none come, down to once a second: one request
+    /// each, and now and then one more. Entries that this very store appends are seen sooner. [`poll_between`](Self::poll_between)
+    /// sets other times. It is a matter for a tokio runtime.
+    ///
+    /// The stream ends by an error only: as [`Store::log`], with `contended` when the log is removed and with `trimmed` when it is
+    /// trimmed faster than it is read. With [`reverse`](Self::reverse) it is `invalid_input`.
+    pub fn follow(mut self) -> Self {
+        self.selection.follow.get_or_insert(Pace::DEFAULT);
+        self
+    }
+
+    /// [Follows](Self::follow), and looks for new entries this soon after the last one, and this seldom when none come.
+    pub fn poll_between(mut self, shortest: Duration, longest: Duration) -> Self {
+        self.selection.follow = Some(Pace { shortest, longest });
+        self
+    }
+
+    /// See every append, every trim and every removal that was acknowledged before.
     pub fn consistent(mut self) -> Self {
-        self.consistent = true;
+        self.selection.consistent = true;
         self
     }
 
@@ -206,12 +168,38 @@ impl<E: DeserializeOwned + Send + 'static> Log<E> {
         let next: Position = position
             .parse()
             .map_err(|error| Error::new(ErrorKind::InvalidInput, "not the position of a log").with_source(error))?;
-        Ok(self.range(next..))
+        Ok(match self.selection.reverse {
+            false => self.range(next..),
+            true => self.range(..next),
+        })
     }
 
     /// Where the stream is: behind the last entry that it delivered. `None` before the first.
     pub fn position(&self) -> Option<String> {
         self.next.map(|next| next.to_string())
+    }
+
+    /// How many entries are selected, without reading them: as many as the stream yields if nothing happens meanwhile. Reads
+    /// strongly: one request when this store appended to the log in the last seconds, otherwise three.
+    ///
+    /// Errors as the stream.
+    #[allow(clippy::len_without_is_empty)] // it is a request, not a figure
+    pub fn len(&self) -> LogLen {
+        LogLen {
+            common: Common::new(&self.store),
+            key: self.key.clone(),
+            selection: self.selection.clone(),
+        }
+    }
+
+    /// The first position that can be read, or that an entry will have if there is none; `None` for an absent key. Requests and errors
+    /// as [`len`](Self::len).
+    pub fn first_position(&self) -> LogFirst {
+        LogFirst {
+            common: Common::new(&self.store),
+            key: self.key.clone(),
+            consistent: self.selection.consistent,
+        }
     }
 
     /// Blocks this thread for each entry.
@@ -220,18 +208,21 @@ impl<E: DeserializeOwned + Send + 'static> Log<E> {
         crate::blocking::Blocking::new(self)
     }
 
-    fn start(&self) -> BoxStream<'static, Result<(Position, Value)>> {
-        match Operation::background(self.store.inner.clone()) {
-            Ok(operation) => log::entries(operation, self.key.clone(), self.selection.clone(), self.consistent).boxed(),
-            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
-        }
+    pub(super) fn of(mut self, site: Site) -> Self {
+        self.site = Some(site);
+        self
     }
-}
 
-impl<E: DeserializeOwned + Send + 'static> Stream for Log<E> {
-    type Item = Result<E>;
+    pub(super) fn named(mut self, operation: &'static str) -> Self {
+        self.operation = operation;
+        self
+    }
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn poll_entry(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<(Position, E)>>> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.start(),
@@ -242,14 +233,19 @@ impl<E: DeserializeOwned + Send + 'static> Stream for Log<E> {
             let entry = next?.and_then(|(position, value)| {
                 let entry = from_value(value).map_err(|error| {
                     let message = format!("the entry at position {position} does not fit the type");
-                    Error::new(ErrorKind::Codec, message).with_source(error)
+                    Error::new(ErrorKind::Codec, message)
+                        .with_position(position)
+                        .with_source(error)
                 })?;
                 Ok((position, entry))
             });
             Some(match entry {
                 Ok((position, entry)) => {
-                    self.next = Some(position + 1);
-                    Ok(entry)
+                    self.next = Some(match self.selection.reverse {
+                        false => position + 1,
+                        true => position,
+                    });
+                    Ok((position, entry))
                 }
                 Err(error) => {
                     self.stream = Some(futures::stream::empty().boxed());
@@ -258,9 +254,46 @@ impl<E: DeserializeOwned + Send + 'static> Stream for Log<E> {
             })
         })
     }
+
+    fn start(&mut self) -> BoxStream<'static, Result<(Position, Value)>> {
+        let operation = match self.selection {
+            Selection {
+                reverse: true,
+                follow: Some(_),
+                ..
+            } => Err(Error::new(
+                ErrorKind::InvalidInput,
+                "a log cannot be followed backwards",
+            )),
+            _ => Operation::background(self.store.inner.clone()),
+        };
+        match operation {
+            Ok(operation) => {
+                log::entries(operation, self.key.clone(), self.site.take(), self.selection.clone()).boxed()
+            }
+            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
+        }
+    }
 }
 
-impl<E> fmt::Debug for Log<E> {
+impl<E: DeserializeOwned + Send + 'static> Stream for Log<E> {
+    type Item = Result<E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.poll_entry(context);
+        next.map(|next| next.map(|next| next.map(|(_, entry)| entry)))
+    }
+}
+
+impl<E: DeserializeOwned + Send + 'static> Stream for Log<E, Positioned> {
+    type Item = Result<(Position, E)>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_entry(context)
+    }
+}
+
+impl<E, S> fmt::Debug for Log<E, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log")
             .field("key", &self.key)
@@ -270,58 +303,58 @@ impl<E> fmt::Debug for Log<E> {
     }
 }
 
-/// The request of [`Store::reduce_log`].
+/// The request of [`Log::len`].
+#[derive(Debug)]
 #[must_use = "a request does nothing until it is awaited"]
-pub struct ReduceLog<E, A, F> {
+pub struct LogLen {
     common: Common,
-    log: Log<E>,
-    init: A,
-    function: F,
+    key: Key,
+    selection: Selection,
 }
 
-impl<E, A, F> ReduceLog<E, A, F>
-where
-    E: DeserializeOwned + Send + 'static,
-    A: Send + 'static,
-    F: FnMut(A, E) -> A + Send + 'static,
-{
-    /// See every append and every removal that was acknowledged before.
-    pub fn consistent(mut self) -> Self {
-        self.log = self.log.consistent();
-        self
+impl LogLen {
+    async fn run(self) -> Result<u64> {
+        let Self { common, key, selection } = self;
+        let count = async |operation| {
+            let extent = extent(&operation, &key, selection.consistent).await?;
+            extent.map_or(Ok(0), |extent| selection.count(&extent))
+        };
+        Operation::run(common.store.inner, "len", Some(&key), common.timeout, count).await
     }
+}
 
-    async fn run(self) -> Result<A> {
+impl_request!([] LogLen => Result<u64>);
+
+/// The request of [`Log::first_position`].
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct LogFirst {
+    common: Common,
+    key: Key,
+    consistent: bool,
+}
+
+impl LogFirst {
+    async fn run(self) -> Result<Option<Position>> {
         let Self {
             common,
-            log,
-            init,
-            mut function,
+            key,
+            consistent,
         } = self;
-        let key = log.key.clone();
-        Operation::run(
-            common.store.inner,
-            "reduce_log",
-            Some(&key),
-            common.timeout,
-            async |_| {
-                log.try_fold(init, |folded, entry| {
-                    futures::future::ready(Ok(function(folded, entry)))
-                })
-                .await
-            },
-        )
-        .await
+        let first = async |operation| {
+            let extent = extent(&operation, &key, consistent).await?;
+            Ok(extent.map(|extent| extent.first))
+        };
+        Operation::run(common.store.inner, "first_position", Some(&key), common.timeout, first).await
     }
 }
 
-impl_request!([E: DeserializeOwned + Send + 'static, A: Send + 'static, F: FnMut(A, E) -> A + Send + 'static]
-    ReduceLog<E, A, F> => Result<A>);
+impl_request!([] LogFirst => Result<Option<Position>>);
 
-impl<E, A, F> fmt::Debug for ReduceLog<E, A, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReduceLog")
-            .field("log", &self.log)
-            .finish_non_exhaustive()
+/// How far the log at a key reaches; `None` when it is absent.
+async fn extent(operation: &Operation, key: &Key, consistent: bool) -> Result<Option<LogMeta>> {
+    match Site::now(operation, key, operation.store.how(consistent)).await? {
+        Some(site) => log::extent(&site).await,
+        None => Ok(None),
     }
 }

@@ -3,6 +3,7 @@
 //! What lives here: one file for each kind of call, which turns it into reads and conditional writes of whole records. What
 //! must not: how records become items (`placement`), how logs keep their order (`log`), what a path means (`nested`).
 
+mod append;
 mod background;
 mod backoff;
 mod binary;
@@ -18,9 +19,11 @@ mod multi_get;
 mod operation;
 mod options;
 mod read;
+mod reduce;
 mod request;
 mod rivalry;
 mod stats;
+mod trim;
 mod update;
 mod write;
 
@@ -34,17 +37,21 @@ pub(crate) use self::collect::{is_unreadable, report_unreadable};
 pub(crate) use self::listing::everything;
 pub(crate) use self::locks::KeyGuard;
 pub(crate) use self::operation::{Answer, Operation};
+pub(crate) use self::rivalry::Rivalry;
 
+pub use self::append::Append;
 pub use self::binary::{Bassoc, Bget, Body};
 pub use self::blob::{Blob, BlobBytes, BlobStream};
 pub use self::collect::{Collect, CollectReport};
 pub use self::keys::Keys;
-pub use self::log::{Append, Log, ReduceLog};
+pub use self::log::{Log, LogFirst, LogLen, Plain, Positioned};
 pub use self::multi::{MultiAssoc, MultiDissoc};
 pub use self::multi_get::{GetMany, MultiGet};
 pub use self::options::Options;
 pub use self::read::{Exists, Get, GetMeta, GetWithMeta};
+pub use self::reduce::{Checkpointed, ReduceLog};
 pub use self::stats::Stats;
+pub use self::trim::Trim;
 pub use self::update::{TryUpdate, Update, UpdateError, Updated};
 pub use self::write::{Assoc, AssocIn, Dissoc, DissocIn};
 
@@ -52,7 +59,7 @@ use self::background::Background;
 use self::locks::KeyLocks;
 use self::stats::Figures;
 use crate::backend::{Address, Backend, Capabilities, Item, Partition, Read, Space};
-use crate::log::Tails;
+use crate::log::{Groups, Tails};
 use crate::record::Envelope;
 use crate::rev::RevisionClock;
 use crate::{Environment, Error, ErrorKind, Instant, Key, Result};
@@ -101,6 +108,7 @@ pub(crate) struct Inner {
     pub(crate) revisions: RevisionClock,
     pub(crate) locks: KeyLocks,
     pub(crate) tails: Tails,
+    pub(crate) groups: Groups,
     pub(crate) envelope: Envelope,
     pub(crate) background: Background,
     pub(crate) figures: Figures,
@@ -203,6 +211,7 @@ impl StoreBuilder {
                 environment: self.environment,
                 locks: identity.map_or_else(KeyLocks::default, KeyLocks::of),
                 tails: Tails::default(),
+                groups: Groups::default(),
                 envelope: Envelope::default(),
                 background: Background::default(),
                 figures: Figures::default(),

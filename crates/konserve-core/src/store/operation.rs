@@ -97,6 +97,11 @@ impl Operation {
         })
     }
 
+    /// Whether giving up now means not knowing, for a mutation that somebody else sends.
+    pub(crate) fn leave_undecided(&self, undecided: bool) {
+        self.undecided.store(undecided, Ordering::Release);
+    }
+
     pub(crate) async fn read(&self, at: &Address, how: Read) -> Result<Option<Item>> {
         let item = self.store.backend.read(at, how).await?;
         self.store.figures.read(at.space, item.as_ref());

@@ -45,6 +45,9 @@ pub struct Options {
     /// How long an update or an append goes on trying while other writers win, in milliseconds, from when it holds the lock of
     /// its key; and for how long it waits for one of this process that holds that lock and does not go on. Default 30,000.
     pub contention_timeout_ms: u64,
+    /// The most entries that appends of several tasks to one log are put together in one item; its size is another bound. Default
+    /// 4,096.
+    pub append_batch: u64,
     /// How far apart the clocks of all who use the store may be, in milliseconds. Default 5 minutes, which is also what AWS
     /// accepts in a signature. A stored revision that is further ahead is an error, and whatever waits for time to pass by
     /// somebody else's clock waits for this much longer.
@@ -75,6 +78,7 @@ impl Default for Options {
             chunk_size: 384 * 1024,
             chunks_in_flight: 8,
             contention_timeout_ms: 30_000,
+            append_batch: 4096,
             max_clock_drift_ms: 5 * 60 * 1000,
             background_cleanup: true,
             read_grace_ms: 60_000,

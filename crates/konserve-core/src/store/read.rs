@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::request::{Common, impl_consistent, impl_request};
 use super::{Operation, Store, document};
-use crate::head::{Head, Meta};
+use crate::head::{Head, HeadKind, Meta};
+use crate::log::{self, Site};
 use crate::placement::{Fetched, fetch};
 use crate::value::from_value_ref;
 use crate::{Key, Path, Result, nested};
@@ -202,12 +203,30 @@ impl GetMeta {
             common.timeout,
             async |operation| {
                 let how = operation.store.how(consistent).without_body();
-                let Some(item) = operation.read(&operation.store.address(&key), how).await? else {
+                let store = &operation.store;
+                let at = store.address(&key);
+                let known = store.environment.clock.uptime();
+                let Some(item) = operation.read(&at, how).await? else {
                     return Ok(None);
                 };
-                Head::decode(&operation.store.envelope, &item.meta)?
-                    .into_meta(item.rev, item.expires)
-                    .map(Some)
+                let head = Head::decode(&store.envelope, &item.meta)?;
+                let log = match head.kind {
+                    HeadKind::Log { id, .. } => {
+                        let site = Site::of(&operation, &at, id, known, how).await?;
+                        let extent = match site {
+                            Some(site) => log::extent(&site).await?,
+                            None => None,
+                        };
+                        // Nothing is absent but what was removed meanwhile.
+                        let Some(extent) = extent else {
+                            return Ok(None);
+                        };
+                        Some(extent)
+                    }
+                    _ => None,
+                };
+                let meta = head.into_meta(item.rev, item.expires)?;
+                Ok(Some(Meta { log, ..meta }))
             },
         )
         .await

@@ -1,5 +1,6 @@
 //! What a store does, on the reference engine.
 
+mod appends;
 mod binaries;
 mod clocks;
 mod crashes;

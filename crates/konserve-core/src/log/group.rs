@@ -1,0 +1,491 @@
+//! Group commit: appends to one log that come while another is under way go into one row together.
+//!
+//! Each log that is being appended to has a queue and a driver, a task that writes one row after the other until nobody waits.
+//! The driver owns what it writes: a caller that goes away harms nobody, and what still waits can be withdrawn. Nothing waits on
+//! purpose: an append to a log at rest is written at once, and what comes meanwhile goes with the next row.
+//!
+//! ```text
+//! waiting ──take──► taken ──► answered          a row that lost its place is put back, so that the next attempt
+//!    ▲                │                         takes along who has come, and not who has gone
+//!    └────put back────┘
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+
+use super::append::{Round, append_one_row};
+use super::{Position, SEGMENT};
+use crate::backend::{self, Address, Partition};
+use crate::head::HeadKind;
+use crate::placement::{self, Placed};
+use crate::record::Content;
+use crate::store::{Inner, Operation};
+use crate::{Error, ErrorKind, Key, Outcome, Result, Value};
+
+/// What a row needs beside its entries, generously.
+const ROW_OVERHEAD: usize = 256;
+
+/// The entries of one append.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    load: Load,
+    count: u64,
+    /// In their codec.
+    bytes: u64,
+}
+
+#[derive(Debug)]
+enum Load {
+    /// They can share a row: the entries, and the row that they would be alone.
+    Small { values: Vec<Value>, plain: Bytes },
+    /// They are a row of their own.
+    Alone(Box<Placed>),
+}
+
+/// The queues of the logs that are being appended to.
+#[derive(Debug, Default)]
+pub(crate) struct Groups(Mutex<HashMap<Partition, Arc<Queue>>>);
+
+/// The appends to one log.
+#[derive(Debug, Default)]
+pub(super) struct Queue(Mutex<Waitlist>);
+
+#[derive(Debug, Default)]
+struct Waitlist {
+    waiting: VecDeque<Waiting>,
+    next_ticket: u64,
+}
+
+/// One append, from when it is queued until it is answered.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    ticket: u64,
+    /// Its caller has gone. Changes only while the queue is locked.
+    is_withdrawn: Arc<AtomicBool>,
+    operation: Operation,
+    deadline: Option<Instant>,
+    span: Span,
+    entries: Entries,
+    answer: oneshot::Sender<Answer>,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Done(Result<Position>),
+    /// Nobody drives the queue any more: the entries again.
+    Abandoned(Entries),
+}
+
+/// The appends that go into one row together.
+#[derive(Debug)]
+pub(super) struct Batch {
+    appends: Vec<Waiting>,
+    pub(super) row: Placed,
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+    /// Until when the last of them waits.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Entries {
+    /// Makes entries ready to be appended: what is too large to share a row is stored already, all but its head.
+    pub(crate) async fn place(operation: &Operation, values: Vec<Value>) -> Result<Self> {
+        let store = &operation.store;
+        let codec = store.options.codec;
+        let count = values.len() as u64;
+        let list = Value::List(values);
+        let plain = Bytes::from(codec.encode(&list)?);
+        let bytes = plain.len() as u64;
+        let load = match list {
+            Value::List(values) if plain.len().saturating_add(ROW_OVERHEAD) <= store.inline_limit => {
+                Load::Small { values, plain }
+            }
+            _ => Load::Alone(Box::new(place(operation, count, plain).await?)),
+        };
+        Ok(Self { load, count, bytes })
+    }
+
+    fn is_alone(&self) -> bool {
+        matches!(self.load, Load::Alone(_))
+    }
+
+    /// Gives up what was stored already.
+    fn discard(&self, operation: &Operation) {
+        if let Load::Alone(placed) = &self.load {
+            placement::discard(operation, placed);
+        }
+    }
+}
+
+/// Places a row of entries. Where it goes is not known yet, so its head says the longest that can become of it.
+async fn place(operation: &Operation, count: u64, plain: Bytes) -> Result<Placed> {
+    let kind = HeadKind::Entries {
+        count,
+        before: u64::MAX,
+    };
+    placement::place(operation, kind, Content::Encoded(operation.store.options.codec), plain).await
+}
+
+/// Appends entries to the log at a key, together with what others append at the same time, and says at which position they begin.
+///
+/// # Errors
+///
+/// As [`append_one_row`]; `unavailable` or `unknown_outcome` when the runtime is shut down under the driver.
+///
+/// # Cancellation
+///
+/// Leaves them in the log or not, all or none.
+pub(crate) async fn append(operation: &Operation, key: &Key, entries: Entries) -> Result<Position> {
+    let store = &operation.store;
+    let at = store.address(key);
+    let mut entries = entries;
+    loop {
+        let (sender, mut receiver) = oneshot::channel();
+        let is_withdrawn = Arc::<AtomicBool>::default();
+        let waiting = Waiting {
+            ticket: 0,
+            is_withdrawn: Arc::clone(&is_withdrawn),
+            operation: operation.clone(),
+            deadline: backend::deadline(),
+            span: Span::current(),
+            entries,
+            answer: sender,
+        };
+        let (queue, place) = store.groups.join(store, key, &at, waiting);
+        let _withdraw = Withdraw {
+            queue: &queue,
+            ticket: place.ticket,
+            is_withdrawn,
+        };
+        if place.drives {
+            drive(store, key, &queue, None).await;
+        }
+        entries = match (&mut receiver).await {
+            Ok(Answer::Done(result)) => return result,
+            Ok(Answer::Abandoned(entries)) => entries,
+            Err(_) => {
+                let message = "the runtime that carried the append was shut down";
+                return Err(Error::new(ErrorKind::UnknownOutcome, message));
+            }
+        };
+    }
+}
+
+/// Takes an append out of its queue when its caller goes away.
+struct Withdraw<'a> {
+    queue: &'a Queue,
+    ticket: u64,
+    is_withdrawn: Arc<AtomicBool>,
+}
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.queue.withdraw(self.ticket, &self.is_withdrawn) {
+            waiting.entries.discard(&waiting.operation);
+        }
+    }
+}
+
+/// Where an append waits.
+struct Place {
+    ticket: u64,
+    /// There is no runtime for a driver: the caller drives a queue of its own.
+    drives: bool,
+}
+
+impl Groups {
+    /// Queues an append, and starts a driver where there is none.
+    fn join(&self, store: &Arc<Inner>, key: &Key, at: &Address, waiting: Waiting) -> (Arc<Queue>, Place) {
+        let Ok(runtime) = Handle::try_current() else {
+            let queue = Arc::<Queue>::default();
+            let ticket = queue.push(waiting);
+            return (queue, Place { ticket, drives: true });
+        };
+        let mut queues = self.lock();
+        if let Some(queue) = queues.get(&at.partition) {
+            let ticket = queue.push(waiting);
+            return (Arc::clone(queue), Place { ticket, drives: false });
+        }
+        let queue = Arc::<Queue>::default();
+        let ticket = queue.push(waiting);
+        queues.insert(at.partition.clone(), Arc::clone(&queue));
+        drop(queues);
+        let driver = Driver {
+            store: Arc::clone(store),
+            key: key.clone(),
+            partition: at.partition.clone(),
+            queue: Arc::clone(&queue),
+        };
+        runtime.spawn(driver.run());
+        (queue, Place { ticket, drives: false })
+    }
+
+    /// Ends a queue if nobody waits in it.
+    fn end_if_idle(&self, partition: &Partition, queue: &Queue) -> bool {
+        let mut queues = self.lock();
+        let is_idle = queue.lock().waiting.is_empty();
+        if is_idle {
+            queues.remove(partition);
+        }
+        is_idle
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Partition, Arc<Queue>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes the rows of one log until nobody waits.
+struct Driver {
+    store: Arc<Inner>,
+    key: Key,
+    partition: Partition,
+    queue: Arc<Queue>,
+}
+
+impl Driver {
+    async fn run(self) {
+        // Whoever is about to append as well can do so first.
+        tokio::task::yield_now().await;
+        while !drive(&self.store, &self.key, &self.queue, Some(&self.partition)).await {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// When the runtime is shut down under it, those who wait elsewhere look for another driver.
+    fn drop(&mut self) {
+        let mut queues = self.store.groups.lock();
+        if queues
+            .get(&self.partition)
+            .is_some_and(|queue| Arc::ptr_eq(queue, &self.queue))
+        {
+            queues.remove(&self.partition);
+        }
+        drop(queues);
+        for waiting in self.queue.empty() {
+            let _ = waiting.answer.send(Answer::Abandoned(waiting.entries)); // its caller may have gone
+        }
+    }
+}
+
+/// Writes one row of what waits and answers those concerned; `true` when nobody waits any more.
+///
+/// A driver ends before it answers the last ones: when their runtime is not run any more after that, nobody waits for it.
+async fn drive(store: &Arc<Inner>, key: &Key, queue: &Queue, driven: Option<&Partition>) -> bool {
+    let asked = queue.lock().next_ticket;
+    let round = match Operation::background(Arc::clone(store)) {
+        Ok(operation) => {
+            let span = queue.span();
+            append_one_row(&operation, key, queue).instrument(span).await
+        }
+        Err(closed) => Round::Failed(None, closed),
+    };
+    let (appends, result) = match round {
+        Round::Appended(batch, first) => (batch.appends, Ok(first)),
+        Round::Failed(Some(batch), error) => (batch.take_apart(), Err(error)),
+        // What comes while something fails is not concerned.
+        Round::Failed(None, error) => (queue.take_before(asked), Err(error)),
+        Round::Nobody => (Vec::new(), Ok(0)),
+    };
+    let has_ended = driven.is_none_or(|partition| store.groups.end_if_idle(partition, queue));
+    let mut next = match &result {
+        Ok(first) => *first,
+        Err(_) => 0,
+    };
+    for waiting in appends {
+        let result = match &result {
+            Ok(_) => Ok(next),
+            Err(error) => {
+                waiting.entries.discard(&waiting.operation);
+                waiting.operation.leave_undecided(error.outcome() == Outcome::Unknown);
+                Err(error.clone())
+            }
+        };
+        next = next.saturating_add(waiting.entries.count);
+        let _ = waiting.answer.send(Answer::Done(result)); // its caller may have gone
+    }
+    has_ended
+}
+
+impl Queue {
+    /// Takes as many appends as fit into one row, in the order in which they came. From here on their callers cannot know whether
+    /// they are appended, until they are told.
+    ///
+    /// # Errors
+    ///
+    /// Those of placing the row; the batch is there, to be told.
+    pub(super) async fn take(&self, operation: &Operation, batch: &mut Option<Batch>) -> Result<bool> {
+        let mut appends = self.take_fitting(operation);
+        let Some(first) = appends.first_mut() else {
+            return Ok(false);
+        };
+        let alone = match &mut first.entries.load {
+            Load::Alone(placed) => Some(std::mem::take(&mut **placed)),
+            Load::Small { .. } => None,
+        };
+        let batch = batch.insert(Batch {
+            count: appends.iter().map(|waiting| waiting.entries.count).sum(),
+            bytes: 0,
+            deadline: latest(appends.iter()),
+            row: alone.unwrap_or_default(),
+            appends,
+        });
+        batch.place(operation).await?;
+        Ok(true)
+    }
+
+    /// Lets what was taken wait again, before all others: it was not appended.
+    pub(super) fn put_back(&self, batch: &mut Option<Batch>) {
+        let appends = batch.take().map(Batch::take_apart).unwrap_or_default();
+        let mut list = self.lock();
+        for waiting in appends.into_iter().rev() {
+            waiting.operation.leave_undecided(false);
+            if waiting.is_withdrawn.load(Ordering::Relaxed) {
+                waiting.entries.discard(&waiting.operation);
+            } else {
+                list.waiting.push_front(waiting);
+            }
+        }
+    }
+
+    /// Until when the last of those who wait does.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        latest(self.lock().waiting.iter())
+    }
+
+    fn take_fitting(&self, operation: &Operation) -> Vec<Waiting> {
+        let store = &operation.store;
+        let mut list = self.lock();
+        let mut taken = Vec::new();
+        let (mut bytes, mut count) = (ROW_OVERHEAD as u64, 0_u64);
+        while let Some(waiting) = list.waiting.pop_front() {
+            let entries = &waiting.entries;
+            bytes = bytes.saturating_add(entries.bytes);
+            count = count.saturating_add(entries.count);
+            let fits = !entries.is_alone()
+                && bytes <= store.inline_limit as u64
+                && count <= store.options.append_batch.min(SEGMENT);
+            if !taken.is_empty() && !fits {
+                list.waiting.push_front(waiting);
+                break;
+            }
+            waiting.operation.leave_undecided(true);
+            taken.push(waiting);
+            if !fits {
+                break;
+            }
+        }
+        taken
+    }
+
+    fn push(&self, mut waiting: Waiting) -> u64 {
+        let mut list = self.lock();
+        waiting.ticket = list.next_ticket;
+        list.next_ticket += 1;
+        let ticket = waiting.ticket;
+        list.waiting.push_back(waiting);
+        ticket
+    }
+
+    /// Takes out what waits. What is taken is not put back any more.
+    fn withdraw(&self, ticket: u64, is_withdrawn: &AtomicBool) -> Option<Waiting> {
+        let mut list = self.lock();
+        is_withdrawn.store(true, Ordering::Relaxed);
+        let index = list.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
+        list.waiting.remove(index)
+    }
+
+    /// Those who came before a ticket was given out.
+    fn take_before(&self, ticket: u64) -> Vec<Waiting> {
+        let mut list = self.lock();
+        let count = list
+            .waiting
+            .iter()
+            .take_while(|waiting| waiting.ticket < ticket)
+            .count();
+        list.waiting.drain(..count).collect()
+    }
+
+    fn empty(&self) -> VecDeque<Waiting> {
+        std::mem::take(&mut self.lock().waiting)
+    }
+
+    /// In which the requests for the first one are to be seen.
+    fn span(&self) -> Span {
+        self.lock()
+            .waiting
+            .front()
+            .map_or_else(Span::none, |waiting| waiting.span.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waitlist> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Batch {
+    /// Makes the row, unless one append brought its own.
+    async fn place(&mut self, operation: &Operation) -> Result<()> {
+        let plain = match self.appends.as_mut_slice() {
+            [one] => match &one.entries.load {
+                Load::Small { plain, .. } => plain.clone(),
+                Load::Alone(_) => {
+                    self.bytes = one.entries.bytes;
+                    return Ok(());
+                }
+            },
+            all => encode_together(operation, all)?,
+        };
+        self.bytes = plain.len() as u64;
+        self.row = place(operation, self.count, plain).await?;
+        Ok(())
+    }
+
+    /// The appends, each with what it brought.
+    fn take_apart(mut self) -> Vec<Waiting> {
+        if let [one] = self.appends.as_mut_slice()
+            && let Load::Alone(placed) = &mut one.entries.load
+        {
+            **placed = self.row;
+        }
+        self.appends
+    }
+}
+
+/// The row that several appends make together.
+fn encode_together(operation: &Operation, appends: &mut [Waiting]) -> Result<Bytes> {
+    let mut together = Vec::new();
+    for waiting in appends.iter_mut() {
+        if let Load::Small { values, .. } = &mut waiting.entries.load {
+            together.append(values);
+        }
+    }
+    let list = Value::List(together);
+    let encoded = operation.store.options.codec.encode(&list);
+    if let Value::List(together) = list {
+        let mut rest = together.into_iter();
+        for waiting in appends {
+            if let Load::Small { values, .. } = &mut waiting.entries.load {
+                values.extend(rest.by_ref().take(waiting.entries.count as usize));
+            }
+        }
+    }
+    Ok(encoded?.into())
+}
+
+/// The latest of their deadlines, none if one has none.
+fn latest<'a>(mut appends: impl Iterator<Item = &'a Waiting>) -> Option<Instant> {
+    appends.try_fold(None, |latest: Option<Instant>, waiting| {
+        let deadline = waiting.deadline?;
+        Some(Some(latest.map_or(deadline, |latest| latest.max(deadline))))
+    })?
+}

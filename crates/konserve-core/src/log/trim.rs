@@ -1,0 +1,121 @@
+//! Trimming: a log begins later from one moment on, and the rows before that are purged when nobody can need them any more.
+//!
+//! ```text
+//! state row: first := position  ──►  a lease and a request horizon  ──►  rows that end there or before are purged
+//! ```
+//!
+//! The last row stays whatever is trimmed, for the next one goes where it ends. Rows that hold the first position stay as well.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+
+use super::Position;
+use super::row::{End, Row, row_address, segment_of, segment_partition};
+use super::site::Site;
+use super::state::{LogState, state_address};
+use super::tail::{Last, discover, last_row};
+use crate::backend::{Purge, Read, RowQuery, Space, When};
+use crate::head::LogId;
+use crate::store::{Answer, Backoff, Operation};
+use crate::{Key, Result};
+
+/// Lets the log at a key begin at a position, or at its end if that is sooner, and says where it begins now. `None` when the key is
+/// absent.
+///
+/// # Errors
+///
+/// `wrong_kind`, `contended`, and those of the engine.
+pub(crate) async fn trim(operation: &Operation, key: &Key, before: Position) -> Result<Option<Position>> {
+    let store = &operation.store;
+    let at = store.address(key);
+    let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
+    loop {
+        let Some(mut tail) = discover(operation, key).await? else {
+            return Ok(None);
+        };
+        let first = before.min(tail.end.next);
+        if first <= tail.state.first.next {
+            return Ok(Some(tail.state.first.next));
+        }
+        let site = Site::of(operation, &at, tail.id, tail.known, Read::STRONG.without_body()).await?;
+        let holding = match &site {
+            Some(site) => site.row_at(first).await?,
+            None => None,
+        };
+        let Some((span, _)) = holding else {
+            // Somebody trims or removes it as well.
+            backoff.lost().await?;
+            continue;
+        };
+        let first = End {
+            next: first,
+            bytes: match span.end() {
+                end if end.next <= first => end.bytes,
+                _ => span.before,
+            },
+        };
+        let mut state = tail.state.clone();
+        state.trim(first, store.now(), store.patience().until_log_rows_go());
+        let rev = store.revisions.next_after(tail.state_rev)?;
+        let item = state.item(store, rev)?;
+        let written = operation
+            .decisive_write(&state_address(tail.id), item, When::Matches(tail.state_rev))
+            .await?;
+        if written.is_refused() {
+            backoff.lost().await?;
+            continue;
+        }
+        purge_later(operation, tail.id, segment_of(tail.state.first.next), first.next);
+        (tail.state, tail.state_rev) = (state, rev);
+        store.tails.put(&at, tail);
+        return Ok(Some(first.next));
+    }
+}
+
+/// Purges in the background what a trim has announced, where the store's options say so. Whatever that does not finish, a collector
+/// does.
+fn purge_later(operation: &Operation, id: LogId, from: u64, below: Position) {
+    let store = &operation.store;
+    if !store.options.background_cleanup {
+        return;
+    }
+    let wait = store.patience().until_log_rows_go();
+    let weak = Arc::downgrade(store);
+    store.background.spawn(async move {
+        tokio::time::sleep(wait).await;
+        let Some(Ok(operation)) = weak.upgrade().map(Operation::background) else {
+            return;
+        };
+        if let Err(error) = purge_rows(&operation, id, from, below).await {
+            tracing::debug!(kind = %error.kind(), "a part of a log that was trimmed is left to the collector");
+        }
+    });
+}
+
+/// Purges the rows that end at a position or before, from a segment on, and says how many; but not the last row of the log.
+pub(super) async fn purge_rows(operation: &Operation, id: LogId, from: u64, below: Position) -> Result<u64> {
+    let store = &operation.store;
+    let Some(state) = operation.read(&state_address(id), Read::STRONG).await? else {
+        return Ok(0);
+    };
+    let state = LogState::decode(&store.envelope, &state.meta)?;
+    let last = match last_row(operation, id, &state).await? {
+        Last::Entries(span, _) => span.start,
+        // Its removal purges it as a whole.
+        Last::Seal(_) | Last::None => return Ok(0),
+    };
+    let mut purged = 0;
+    // An item may reach into a segment that it does not begin in.
+    for segment in from.saturating_sub(1)..=segment_of(below) {
+        let mut query = RowQuery::all(Space::Log, segment_partition(id, segment), Read::STRONG.without_body());
+        query.range = 0..=below;
+        let rows = store.backend.rows(query).try_filter_map(|(start, item)| {
+            let row = Row::of(&store.envelope, start, &item);
+            let goes = row.map(|row| matches!(row, Row::Entries(span) if span.end().next <= below && start != last));
+            std::future::ready(goes.map(|goes| goes.then(|| Purge::Row(row_address(id, start)))))
+        });
+        purged += operation.purge_all(rows).await?;
+    }
+    Ok(purged)
+}

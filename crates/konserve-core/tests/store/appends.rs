@@ -1,0 +1,280 @@
+//! Appends that come at the same time share items, and nothing else: each has its position, its error and its end.
+
+use std::future::IntoFuture;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::{FutureExt, TryStreamExt, poll};
+use konserve_core::backend::Space;
+use konserve_core::layer::{Call, Fault, Layer};
+use konserve_core::store::Options;
+use konserve_core::{ErrorKind, Outcome, Store, Value};
+use konserve_memory::Memory;
+
+use crate::support::quiet;
+
+const ROW: Call = Call::Write(Space::Log);
+
+/// A store whose items of logs each suffer what the script says of them, counted from 0, once the log is there.
+fn suffering(
+    memory: &Memory,
+    options: Options,
+    script: impl Fn(usize) -> Option<Fault> + Send + Sync + 'static,
+) -> (Store, Arc<AtomicUsize>) {
+    let rows = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&rows);
+    let layer = Layer::new(memory.handle(), move |call| match call {
+        ROW => script(counted.fetch_add(1, Ordering::SeqCst)),
+        _ => None,
+    });
+    (Store::builder(layer).options(options).build(), rows)
+}
+
+fn takes(time: u64) -> Option<Fault> {
+    Some(Fault::Takes(Duration::from_millis(time)))
+}
+
+async fn all(store: &Store) -> Vec<u64> {
+    store.log::<u64>("log").consistent().try_collect().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_appends_of_sixty_four_tasks_take_few_items() {
+    let (store, rows) = suffering(&Memory::new(), quiet(), |_| takes(5));
+    store.append("log", &u64::MAX).await.unwrap();
+    let next = Arc::new(AtomicU64::new(0));
+    let tasks = (0..64).map(|_| {
+        let (store, next) = (store.clone(), Arc::clone(&next));
+        tokio::spawn(async move {
+            let mut own = Vec::new();
+            while let entry = next.fetch_add(1, Ordering::SeqCst)
+                && entry < 1000
+            {
+                own.push((store.append("log", &entry).await.unwrap(), entry));
+            }
+            assert!(own.is_sorted());
+            own
+        })
+    });
+    let acknowledged = join_all(tasks).await.into_iter().map(Result::unwrap);
+    let mut acknowledged: Vec<_> = acknowledged.flatten().collect();
+    acknowledged.sort_unstable();
+    let found: Vec<(u64, u64)> = store.log("log").from(1).with_positions().try_collect().await.unwrap();
+    assert_eq!(found, acknowledged);
+    assert!(found.iter().map(|entry| entry.0).eq(1..=1000));
+    let rows = rows.load(Ordering::SeqCst);
+    assert!((16..=40).contains(&rows), "{rows} items");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_one_is_on_its_way_goes_together_in_the_order_in_which_it_came() {
+    let (store, rows) = suffering(&Memory::new(), quiet(), |_| takes(10));
+    store.append("log", &0_u64).await.unwrap();
+    let appends = (1..10_u64).map(|entry| match entry {
+        5 => store.append_all("log", [5_u64, 50, 500]).into_future(),
+        _ => store.append("log", &entry).into_future(),
+    });
+    let positions: Vec<_> = join_all(appends).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(positions, [1, 2, 3, 4, 5, 8, 9, 10, 11]);
+    assert_eq!(all(&store).await, [0, 1, 2, 3, 4, 5, 50, 500, 6, 7, 8, 9]);
+    assert_eq!(rows.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_are_bounded_by_entries_and_by_bytes() {
+    let memory = Memory::builder().item_limit(4096).build();
+    let mut options = quiet();
+    options.append_batch = 10;
+    let (store, rows) = suffering(&memory, options, |_| takes(10));
+    store.append("log", &Value::from("first")).await.unwrap();
+    let many = (0..100).map(|entry| store.append("log", &entry).into_future());
+    join_all(many).await;
+    assert_eq!(rows.swap(0, Ordering::SeqCst), 10);
+    // Three of these fit into an item, and one of them into none.
+    let sizes = [1100, 1100, 1100, 1100, 10_000, 1100, 1, 1, 1];
+    let sized = sizes.map(|size| store.append("log", &"x".repeat(size)).into_future());
+    let positions: Vec<_> = join_all(sized).await.into_iter().map(Result::unwrap).collect();
+    assert!(positions.into_iter().eq(101..110));
+    // The large one is a commit of its own; before it are three and one, behind it the rest.
+    assert_eq!(rows.load(Ordering::SeqCst), 3);
+    let found: Vec<String> = store.log("log").from(101).try_collect().await.unwrap();
+    assert_eq!(found.iter().map(String::len).collect::<Vec<_>>(), sizes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_harms_nobody() {
+    let (store, rows) = suffering(&Memory::new(), quiet(), |_| takes(10));
+    store.append("log", &0_u64).await.unwrap();
+    let mut on_its_way = Box::pin(store.append("log", &1_u64).into_future());
+    assert!(poll!(on_its_way.as_mut()).is_pending());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut waiting = Box::pin(store.append("log", &2_u64).into_future());
+    let mut staying = Box::pin(store.append("log", &3_u64).into_future());
+    assert!(poll!(waiting.as_mut()).is_pending() && poll!(staying.as_mut()).is_pending());
+    drop(on_its_way);
+    drop(waiting);
+    assert_eq!(staying.await.unwrap(), 2);
+    assert_eq!(all(&store).await, [0, 1, 3]);
+    assert_eq!(rows.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_is_up_for_what_waits_before_it_is_appended_and_in_doubt_for_what_is_on_its_way() {
+    let (store, _) = suffering(&Memory::new(), quiet(), |_| takes(1000));
+    store.append("log", &0_u64).await.unwrap();
+    let short = Duration::from_millis(100);
+    let first = store.append("log", &1_u64).timeout(short);
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        store.append("log", &2_u64).timeout(short).await
+    };
+    let patient = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        store.append("log", &3_u64).await
+    };
+    let (first, late, patient) = tokio::join!(first.into_future(), late, patient);
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::UnknownOutcome);
+    let late = late.unwrap_err();
+    assert_eq!(
+        (late.kind(), late.outcome()),
+        (ErrorKind::Unavailable, Outcome::NotApplied)
+    );
+    assert_eq!(patient.unwrap(), 2);
+    assert_eq!(all(&store).await, [0, 1, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_reaches_those_whose_item_it_is_about_and_nobody_else() {
+    for (fault, kind) in [
+        (Fault::Fails(ErrorKind::Denied), ErrorKind::Denied),
+        (Fault::Hangs, ErrorKind::UnknownOutcome),
+    ] {
+        // The first one takes its time, so that three gather; their item fails.
+        let (store, _) = suffering(&Memory::new(), quiet(), move |row| match row {
+            0 => takes(10),
+            1 => Some(fault),
+            _ => None,
+        });
+        store.append("log", &0_u64).await.unwrap();
+        let append = |entry: u64, after: u64| {
+            let store = store.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                let append = store.append("log", &entry);
+                append.timeout(Duration::from_secs(1)).await
+            }
+        };
+        let (a, b, c, d) = tokio::join!(append(1, 0), append(2, 5), append(3, 6), append(4, 20));
+        assert_eq!(a.unwrap(), 1);
+        for failed in [b, c] {
+            assert_eq!(failed.unwrap_err().kind(), kind);
+        }
+        match fault {
+            // What never comes back is in the way of whoever comes behind it.
+            Fault::Hangs => assert_eq!(d.unwrap_err().outcome(), Outcome::NotApplied),
+            _ => assert_eq!(d.unwrap(), 2),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_share_an_item_are_told_where_it_is_though_its_answers_are_lost() {
+    let (store, rows) = suffering(&Memory::new(), quiet(), |row| match row {
+        0 => takes(10),
+        1 | 2 => Some(Fault::ReplyLost),
+        _ => None,
+    });
+    store.append("log", &0_u64).await.unwrap();
+    let appends = (1..20_u64).map(|entry| {
+        let store = store.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(entry / 2)).await;
+            store.append("log", &entry).await
+        }
+    });
+    let positions: Vec<_> = join_all(appends).await.into_iter().map(Result::unwrap).collect();
+    assert!(positions.into_iter().eq(1..20));
+    assert!(all(&store).await.into_iter().eq(0..20));
+    assert_eq!(rows.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_ends_for_each_when_its_own_time_is_up() {
+    let memory = Memory::new();
+    let is_down = Arc::new(Mutex::new(true));
+    let down = Arc::clone(&is_down);
+    let layer = Layer::new(memory.handle(), move |call| match call {
+        Call::Read(_) if *down.lock().unwrap() => Some(Fault::Takes(Duration::from_secs(3600))),
+        _ => None,
+    });
+    let store = Store::builder(layer).options(quiet()).build();
+    let append = |entry: u64, seconds: u64| {
+        let append = store.append("log", &entry);
+        append.timeout(Duration::from_secs(seconds)).into_future()
+    };
+    let (first, second) = tokio::join!(append(1, 1), append(2, 2));
+    // Nothing was on its way.
+    for failed in [first, second] {
+        let error = failed.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Unavailable, Outcome::NotApplied)
+        );
+    }
+    *is_down.lock().unwrap() = false;
+    assert_eq!(Store::new(memory).append("log", &3_u64).await.unwrap(), 0);
+}
+
+#[test]
+fn appends_need_no_runtime() {
+    let store = Store::new(Memory::new());
+    let position = |entry: u64| {
+        store
+            .append("log", &entry)
+            .into_future()
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+    };
+    assert_eq!([0, 1, 2].map(position), [0, 1, 2]);
+    let wrong = store.assoc("document", &1).into_future().now_or_never().unwrap();
+    wrong.unwrap();
+    let error = store.append("document", &1).into_future().now_or_never().unwrap();
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::WrongKind);
+}
+
+#[test]
+fn appends_go_on_when_the_runtime_of_another_is_shut_down() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let memory = Memory::new();
+    let (store, _) = suffering(&memory, quiet(), |row| match row {
+        0 => Some(Fault::Hangs),
+        _ => None,
+    });
+    let first = runtime();
+    first.block_on(store.append("log", &0_u64).into_future()).unwrap();
+    // This one is on its way on the first runtime, and never comes back.
+    let mut hanging = Box::pin(store.append("log", &1_u64).into_future());
+    first.block_on(async {
+        assert!(poll!(hanging.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+    });
+    let other = {
+        let store = store.clone();
+        std::thread::spawn(move || runtime().block_on(store.append("log", &2_u64).into_future()))
+    };
+    // Long enough to queue up behind the hanging one; if it does not, it comes to a queue of its own.
+    std::thread::sleep(Duration::from_millis(100));
+    drop(first);
+    assert_eq!(other.join().unwrap().unwrap(), 1);
+    let hanging = hanging.now_or_never().unwrap().unwrap_err();
+    assert_eq!(hanging.kind(), ErrorKind::UnknownOutcome);
+}
