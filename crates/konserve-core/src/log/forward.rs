@@ -63,6 +63,14 @@ impl Forward {
         }
     }
 
+    /// Where a row begins, or will.
+    pub(super) fn from_row(range: Range<Position>) -> Self {
+        Self {
+            is_aligned: true,
+            ..Self::new(range)
+        }
+    }
+
     /// Where the next row begins.
     pub(super) fn next_position(&self) -> Position {
         self.next

@@ -192,9 +192,9 @@ impl Reader {
                     }
                 });
             }
-            Which::Last(0) => {}
+            Which::Last(0) if self.selection.follow.is_none() => {}
             Which::Last(count) => {
-                let mut back = Backward::new(site, first..Position::MAX, count);
+                let mut back = Backward::new(site, first..Position::MAX, count.max(1));
                 let Some((span, item)) = back.step(site).await? else {
                     return Ok(());
                 };
@@ -206,7 +206,7 @@ impl Reader {
                         self.deliver(&span, item).await?;
                         self.cursor = Some(Cursor::Backward(back));
                     }
-                    false => return self.last(back, (span, item)).await,
+                    false => self.last(back, (span, item)).await?,
                 }
             }
         }
@@ -226,6 +226,10 @@ impl Reader {
             kept += item.size();
             rows.push((span, item));
         }
+        let end = self.wanted.end;
+        if self.selection.follow.is_some() {
+            self.wanted.end = Position::MAX;
+        }
         if rows.last().is_some_and(|(span, _)| span.start > self.wanted.start) {
             self.cursor = Some(Cursor::Forward(Forward::new(self.wanted.clone())));
             return Ok(());
@@ -233,6 +237,7 @@ impl Reader {
         for (span, item) in rows.into_iter().rev() {
             self.deliver(&span, item).await?;
         }
+        self.cursor = Some(Cursor::Forward(Forward::from_row(end..self.wanted.end)));
         Ok(())
     }
 
