@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! writer append ENDPOINT FIRST WRITERS ENTRIES    entries of several tasks to one log
+//! writer contend ENDPOINT WRITER ENTRIES          entries of one task to one log, and the requests that they took
 //! writer increment ENDPOINT TASKS TIMES           increments of one counter by several tasks
 //! writer overwrite ENDPOINT NUMBER                large values, one version after the other, until it is killed
 //! writer replace ENDPOINT NUMBER STEP TIMES       large and small values over each other, every so many versions
@@ -41,6 +42,12 @@ fn main() {
         let open = async |options| engine.counted(options).await.0;
         let done = match arguments[0].as_str() {
             "append" => append(ready(open(small_items()).await), number(2), number(3), number(4)).await,
+            "contend" => {
+                let (store, counter) = engine.counted(Options::default()).await;
+                let done = append(ready(store), number(2), 1, number(3)).await;
+                say(format_args!("requests {}", counter.take().values().sum::<u64>()));
+                done
+            }
             "increment" => increment(ready(open(small_items()).await), number(2), number(3)).await,
             "overwrite" => overwrite(ready(open(many_chunks()).await), number(2)).await,
             "replace" => replace(ready(open(hasty()).await), number(2), number(3), number(4)).await,

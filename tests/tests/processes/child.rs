@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
 
 /// The program that works on a store.
 pub(crate) const WRITER: &str = env!("CARGO_BIN_EXE_writer");
@@ -10,7 +11,7 @@ pub(crate) const ENGINE: &str = env!("CARGO_BIN_EXE_engine");
 
 /// A process that works on the store, or that is the engine. It ends with the test.
 pub(crate) struct Child {
-    process: process::Child,
+    process: Process,
     input: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
 }
@@ -27,6 +28,7 @@ impl Child {
         let input = process.stdin.take();
         let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
         let first = lines.next().expect("it says something").expect("text");
+        let process = Process(process);
         (Self { process, input, lines }, first)
     }
 
@@ -51,24 +53,54 @@ impl Child {
     /// What it printed until its end, which must be a good one.
     pub(crate) fn finish(mut self) -> Vec<String> {
         let lines = self.lines.by_ref().map(|line| line.expect("text")).collect();
-        let status = self.process.wait().expect("it ends");
+        let status = self.process.0.wait().expect("it ends");
         assert!(status.success(), "{status}");
         lines
     }
 
     /// What it printed until it is killed, which happens now.
     pub(crate) fn kill(mut self) -> Vec<String> {
-        self.process.kill().expect("it can be killed");
-        self.process.wait().expect("it ends");
+        self.process.0.kill().expect("it can be killed");
+        self.process.0.wait().expect("it ends");
         self.lines.by_ref().map(|line| line.expect("text")).collect()
+    }
+
+    /// Reads what it prints from now on, so that it never waits for that.
+    pub(crate) fn listened_to(self) -> Talker {
+        let Self { process, input, lines } = self;
+        let listener = std::thread::spawn(|| lines.map_while(Result::ok).collect());
+        Talker {
+            process,
+            _input: input,
+            listener,
+        }
     }
 }
 
-impl Drop for Child {
+/// The process itself, which is ended when nobody has to do with it any more.
+struct Process(process::Child);
+
+/// A process that prints more than a pipe holds.
+pub(crate) struct Talker {
+    process: Process,
+    _input: Option<ChildStdin>,
+    listener: JoinHandle<Vec<String>>,
+}
+
+impl Talker {
+    /// What it printed until it is killed, which happens now. The last line may be a part of one.
+    pub(crate) fn kill(mut self) -> Vec<String> {
+        self.process.0.kill().expect("it can be killed");
+        self.process.0.wait().expect("it ends");
+        self.listener.join().expect("no panic")
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         // It has mostly ended by now.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! The program `writer` of this package is the processes; the engine is in the process of the test, or in one of its own.
 
+mod appending;
 mod child;
 mod collectors;
 mod killed;

@@ -46,21 +46,20 @@ impl Site {
     /// The log that a key held when this process last had to do with it, if that is not long ago.
     pub(super) fn remembered(operation: &Operation, at: &Address, how: Read) -> Option<Self> {
         let store = &operation.store;
-        let Tail {
-            id,
-            state,
-            known,
-            confirmed,
-            ..
-        } = store.tails.get(at)?;
-        let age = store.environment.clock.uptime().saturating_sub(confirmed);
-        (!how.strong && age < BELIEVED).then(|| Self {
+        let tail = store.tails.get(at)?;
+        let age = store.environment.clock.uptime().saturating_sub(tail.confirmed);
+        (!how.strong && age < BELIEVED).then(|| Self::of_tail(operation, tail, how))
+    }
+
+    /// The log whose tail this is.
+    pub(super) fn of_tail(operation: &Operation, tail: Tail, how: Read) -> Self {
+        Self {
             operation: operation.clone(),
-            id,
-            state,
-            known,
+            id: tail.id,
+            state: tail.state,
+            known: tail.known,
             how,
-        })
+        }
     }
 
     /// The log that a key holds, as this process remembers it or as it is now. At most two requests.

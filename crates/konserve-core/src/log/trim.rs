@@ -38,12 +38,8 @@ pub(crate) async fn trim(operation: &Operation, key: &Key, before: Position) -> 
         if first <= tail.state.first.next {
             return Ok(Some(tail.state.first.next));
         }
-        let site = Site::of(operation, &at, tail.id, tail.known, Read::STRONG.without_body()).await?;
-        let holding = match &site {
-            Some(site) => site.row_at(first).await?,
-            None => None,
-        };
-        let Some((span, _)) = holding else {
+        let site = Site::of_tail(operation, tail.clone(), Read::STRONG.without_body());
+        let Some((span, _)) = site.row_at(first).await? else {
             // Somebody trims or removes it as well.
             backoff.lost().await?;
             continue;

@@ -1,5 +1,7 @@
 //! What each call of a store costs on DynamoDB: its requests by name, counted on the wire.
 
+mod logs;
+
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
 
