@@ -2,9 +2,8 @@
 //!
 //! What tests of several packages share is here as well: the [`transport`] that disturbs requests to DynamoDB.
 //!
-//! The code in the README, in the description of the architecture and in that of what can be watched is compiled and run as doc
-//! tests of this package;
-//! their other blocks are checked by the test `documents`.
+//! The code in the README, in the description of the architecture and in those of logs and of what can be watched is compiled and run
+//! as doc tests of this package; their other blocks are checked by the test `documents`.
 
 pub mod cut;
 pub mod document;
@@ -24,6 +23,10 @@ mod readme {}
 #[cfg(doctest)]
 #[doc = include_str!("../../ARCHITECTURE.md")]
 mod architecture {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/logs.md")]
+mod logs {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/observability.md")]

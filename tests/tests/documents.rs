@@ -1,4 +1,4 @@
-//! What README.md and ARCHITECTURE.md show is true: commands exist, configuration is accepted, policies can be read.
+//! What README.md, ARCHITECTURE.md and docs/logs.md show is true: commands exist, configuration is accepted, policies can be read.
 //!
 //! Their Rust is compiled and run as doc tests of this package.
 
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The documents whose blocks are checked.
-const DOCUMENTS: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
+const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/logs.md"];
 
 /// The languages of blocks. Rustdoc takes a block without one for Rust, readers do not.
 const LANGUAGES: [&str; 6] = ["rust", "rust,no_run", "sh", "toml", "json", "text"];
