@@ -290,7 +290,10 @@ async fn drive(store: &Arc<Inner>, key: &Key, queue: &Queue, driven: Option<&Par
         Err(closed) => Round::Failed(None, closed),
     };
     let (appends, result) = match round {
-        Round::Appended(batch, first) => (batch.appends, Ok(first)),
+        Round::Appended(batch, first) => {
+            store.figures.appended(batch.count);
+            (batch.appends, Ok(first))
+        }
         Round::Failed(Some(batch), error) => (batch.take_apart(), Err(error)),
         // What comes while something fails is not concerned.
         Round::Failed(None, error) => (queue.take_before(asked), Err(error)),

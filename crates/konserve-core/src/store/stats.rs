@@ -15,6 +15,7 @@ use crate::store::Store;
 /// | [`conflicts`](Self::conflicts) | counter `konserve.conflicts` | `operation` |
 /// | [`chunks_written`](Self::chunks_written) | histogram `konserve.chunk.bytes` | `direction = "written"` |
 /// | [`chunks_read`](Self::chunks_read) | histogram `konserve.chunk.bytes` | `direction = "read"` |
+/// | [`appended`](Self::appended) | histogram `konserve.append.entries` | |
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -41,6 +42,8 @@ pub struct Stats {
     pub chunks_written: Distribution,
     /// The stored bytes of each chunk of a large value that was read.
     pub chunks_read: Distribution,
+    /// The entries of each item that was appended to a log: of one append, or of several that came at the same time.
+    pub appended: Distribution,
 }
 
 /// What a store counts itself.
@@ -71,6 +74,12 @@ impl Figures {
             metrics::histogram!("konserve.chunk.bytes", "direction" => "written").record(bytes as f64);
             self.lock().chunks_written.record(bytes);
         }
+    }
+
+    /// So many entries were appended to a log as one item.
+    pub(crate) fn appended(&self, entries: u64) {
+        metrics::histogram!("konserve.append.entries").record(entries as f64);
+        self.lock().appended.record(entries);
     }
 
     /// An item was read from this space.

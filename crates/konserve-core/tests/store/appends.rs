@@ -64,7 +64,10 @@ async fn a_thousand_appends_of_sixty_four_tasks_take_few_items() {
     let found: Vec<(u64, u64)> = store.log("log").from(1).with_positions().try_collect().await.unwrap();
     assert_eq!(found, acknowledged);
     assert!(found.iter().map(|entry| entry.0).eq(1..=1000));
+    let told = store.stats().appended;
     let rows = rows.load(Ordering::SeqCst);
+    assert_eq!((told.count, told.sum), (rows as u64 + 1, 1001));
+    assert!((2..=64).contains(&told.max));
     assert!((16..=40).contains(&rows), "{rows} items");
 }
 
