@@ -146,6 +146,7 @@ pub(crate) async fn append(operation: &Operation, key: &Key, entries: Entries) -
     let store = &operation.store;
     let at = store.address(key);
     let mut entries = entries;
+    let mut runtime = Handle::try_current().ok();
     loop {
         let (sender, mut receiver) = oneshot::channel();
         let is_withdrawn = Arc::<AtomicBool>::default();
@@ -158,7 +159,7 @@ pub(crate) async fn append(operation: &Operation, key: &Key, entries: Entries) -
             entries,
             answer: sender,
         };
-        let (queue, place) = store.groups.join(store, key, &at, waiting);
+        let (queue, place) = store.groups.join(store, key, &at, waiting, runtime.as_ref());
         let _withdraw = Withdraw {
             queue: &queue,
             ticket: place.ticket,
@@ -169,7 +170,11 @@ pub(crate) async fn append(operation: &Operation, key: &Key, entries: Entries) -
         }
         entries = match (&mut receiver).await {
             Ok(Answer::Done(result)) => return result,
-            Ok(Answer::Abandoned(entries)) => entries,
+            Ok(Answer::Abandoned(entries)) => {
+                // There may be no runtime for another driver either.
+                runtime = None;
+                entries
+            }
             Err(_) => {
                 let message = "the runtime that carried the append was shut down";
                 return Err(Error::new(ErrorKind::UnknownOutcome, message));
@@ -202,8 +207,15 @@ struct Place {
 
 impl Groups {
     /// Queues an append, and starts a driver where there is none.
-    fn join(&self, store: &Arc<Inner>, key: &Key, at: &Address, waiting: Waiting) -> (Arc<Queue>, Place) {
-        let Ok(runtime) = Handle::try_current() else {
+    fn join(
+        &self,
+        store: &Arc<Inner>,
+        key: &Key,
+        at: &Address,
+        waiting: Waiting,
+        runtime: Option<&Handle>,
+    ) -> (Arc<Queue>, Place) {
+        let Some(runtime) = runtime else {
             let queue = Arc::<Queue>::default();
             let ticket = queue.push(waiting);
             return (queue, Place { ticket, drives: true });
@@ -282,7 +294,7 @@ impl Drop for Driver {
 /// A driver ends before it answers the last ones: when their runtime is not run any more after that, nobody waits for it.
 async fn drive(store: &Arc<Inner>, key: &Key, queue: &Queue, driven: Option<&Partition>) -> bool {
     let asked = queue.lock().next_ticket;
-    let round = match Operation::background(Arc::clone(store)) {
+    let round = match Operation::begin(Arc::clone(store), "append") {
         Ok(operation) => {
             let span = queue.span();
             append_one_row(&operation, key, queue).instrument(span).await

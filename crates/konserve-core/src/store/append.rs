@@ -16,7 +16,9 @@ impl Store {
     ///
     /// Appends that come while another one to the same log is under way go into one item together, so under load it takes fewer
     /// requests than there are entries (see [`Options::append_batch`](super::Options::append_batch)). They are in the log in the order
-    /// in which their futures were first polled.
+    /// in which their futures were first polled; what does not fit into an item comes when its chunks are stored.
+    ///
+    /// Requests are sent by a task of the store, within the span of `tracing` of the first of those who share them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

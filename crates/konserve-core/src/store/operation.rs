@@ -57,7 +57,12 @@ impl Operation {
         Self::begin(store, "background")
     }
 
-    fn begin(store: Arc<Inner>, name: &'static str) -> Result<Self> {
+    /// For what is done on behalf of calls of this name, by somebody else.
+    ///
+    /// # Errors
+    ///
+    /// `closed`.
+    pub(crate) fn begin(store: Arc<Inner>, name: &'static str) -> Result<Self> {
         store.check_open()?;
         Ok(Self {
             store,
