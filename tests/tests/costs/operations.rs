@@ -255,6 +255,37 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         },
     },
     Operation {
+        name: "`log().last(1)`, the handle's first",
+        guarantee: "entries never change",
+        limits: "",
+        errors: &[WrongKind, Codec, Corrupt, Contended],
+        measure: |size| {
+            async move {
+                with_log(size)
+                    .await?
+                    .cold()
+                    .await?
+                    .cost(|s| s.log::<Value>("log").last(1).try_collect::<Vec<_>>())
+                    .await
+            }
+            .boxed()
+        },
+    },
+    Operation {
+        name: "`get_meta` of a log",
+        guarantee: "all that was acknowledged before",
+        limits: "",
+        errors: &[Corrupt],
+        measure: |size| async move { with_log(size).await?.cost(|s| s.get_meta("log")).await }.boxed(),
+    },
+    Operation {
+        name: "`trim`",
+        guarantee: "at one instant; positions stay what they are",
+        limits: "",
+        errors: &[WrongKind, Contended, UnknownOutcome],
+        measure: |size| async move { with_log(size).await?.cost(|s| s.trim("log", 1)).await }.boxed(),
+    },
+    Operation {
         name: "`dissoc` of a log",
         guarantee: "atomic against everybody; no entry lands in what is gone",
         limits: "",
