@@ -103,9 +103,13 @@ async fn steps(walk: &mut Walk, store: &Store) -> Result<(), Failure> {
         1,
     )?;
     let entries = store.log::<Value>(log()).try_collect::<Vec<_>>().await;
-    walk.returned("log :error-log", entries, vec![horrible.clone(), horrible])?;
+    walk.returned("log :error-log", entries, vec![horrible.clone(), horrible.clone()])?;
     let count = store.reduce_log(log(), 0, |count, _: Value| count + 1).await;
     walk.returned("reduce_log :error-log 0 count", count, 2)?;
+    walk.returned("trim :error-log 1", store.trim(log(), 1).await, Some(1))?;
+    let newest = store.log::<Value>(log()).reverse().with_positions();
+    let newest = newest.try_collect::<Vec<_>>().await;
+    walk.returned("log :error-log, newest first", newest, vec![(1, horrible)])?;
 
     walk.step("a large binary");
     let banana = vec![42; 10 << 20];

@@ -100,9 +100,13 @@ fn steps(walk: &mut Walk, store: &Store) -> Result<(), Failure> {
         1,
     )?;
     let entries = store.log::<Value>(log()).call().collect::<Result<Vec<_>>>();
-    walk.returned("log :error-log", entries, vec![horrible.clone(), horrible])?;
+    walk.returned("log :error-log", entries, vec![horrible.clone(), horrible.clone()])?;
     let count = store.reduce_log(log(), 0, |count, _: Value| count + 1).call();
     walk.returned("reduce_log :error-log 0 count", count, 2)?;
+    walk.returned("trim :error-log 1", store.trim(log(), 1).call(), Some(1))?;
+    let newest = store.log::<Value>(log()).reverse().with_positions();
+    let newest = newest.call().collect::<Result<Vec<_>>>();
+    walk.returned("log :error-log, newest first", newest, vec![(1, horrible)])?;
 
     walk.step("a large binary");
     let banana = vec![42; 10 << 20];

@@ -8,7 +8,7 @@ use super::Position;
 use super::create::create;
 use super::group::{Batch, Queue};
 use super::row::{End, Row, row_address};
-use super::tail::{Tail, announce, discover, end, finish_removal, refresh};
+use super::tail::{Tail, announce, discover, end, refresh};
 use crate::backend::{self, Address, Item, Occupant, Purge, When, Written};
 use crate::head::HeadKind;
 use crate::placement::{self, Placed};
@@ -97,11 +97,8 @@ async fn try_append(
                     tail = catch_up(operation, &at, tail, queue).await?;
                 }
             }
-            Row::Seal => {
-                store.tails.forget(&at);
-                within(queue.deadline(), finish_removal(operation, &at, &current)).await?;
-                backoff.lost().await?;
-            }
+            // Looking for the tail again ends the removal, if it has not ended.
+            Row::Seal => store.tails.forget(&at),
         }
     }
 }

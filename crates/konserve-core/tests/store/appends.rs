@@ -13,7 +13,7 @@ use konserve_core::store::Options;
 use konserve_core::{ErrorKind, Outcome, Store, Value};
 use konserve_memory::Memory;
 
-use crate::support::quiet;
+use crate::support::{competing, quiet};
 
 const ROW: Call = Call::Write(Space::Log);
 
@@ -228,6 +228,82 @@ async fn an_outage_ends_for_each_when_its_own_time_is_up() {
     }
     *is_down.lock().unwrap() = false;
     assert_eq!(Store::new(memory).append("log", &3_u64).await.unwrap(), 0);
+}
+
+/// A store that has appended one entry, and whose next item comes late: another one is there first.
+async fn overtaken(memory: &Memory) -> Store {
+    let (store, _) = suffering(memory, quiet(), |row| {
+        (row == 0).then_some(Fault::Takes(Duration::from_millis(20)))
+    });
+    store.append("log", &0_u64).await.unwrap();
+    store
+}
+
+/// Another writer appends when that item is on its way.
+async fn overtake(memory: &Memory) {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let other = competing(memory);
+    assert_eq!(other.append("log", &100_u64).await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lost_its_place_goes_in_its_order_with_what_has_come_meanwhile() {
+    let memory = Memory::new();
+    let store = overtaken(&memory).await;
+    let append = |entry: u64, after: u64| {
+        let store = store.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            store.append("log", &entry).await.unwrap()
+        }
+    };
+    let (_, first, second, third) = tokio::join!(overtake(&memory), append(1, 0), append(2, 0), append(3, 8));
+    assert_eq!([first, second, third], [2, 3, 4]);
+    assert_eq!(all(&store).await, [0, 100, 1, 2, 3]);
+    assert_eq!(store.stats().appended.count, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lost_its_place_when_its_caller_had_gone_is_not_appended() {
+    let memory = Memory::new();
+    let store = overtaken(&memory).await;
+    let gone = store.append("log", &1_u64).timeout(Duration::from_millis(8));
+    let (_, gone, stays) = tokio::join!(
+        overtake(&memory),
+        gone.into_future(),
+        store.append("log", &2_u64).into_future()
+    );
+    assert_eq!(gone.unwrap_err().kind(), ErrorKind::UnknownOutcome);
+    assert_eq!(stays.unwrap(), 2);
+    assert_eq!(all(&store).await, [0, 100, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_reached_is_tried_again_for_those_who_come_later() {
+    let memory = Memory::new();
+    let reads = AtomicUsize::new(0);
+    let layer = Layer::new(memory.handle(), move |call| match call {
+        Call::Read(_) => match reads.fetch_add(1, Ordering::SeqCst) {
+            0 => takes(10),
+            1 => Some(Fault::Fails(ErrorKind::Unavailable)),
+            _ => None,
+        },
+        _ => None,
+    });
+    memory_log(&memory).await;
+    let store = Store::builder(layer).options(quiet()).build();
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        store.append("log", &2_u64).await
+    };
+    let (first, late) = tokio::join!(store.append("log", &1_u64).into_future(), late);
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(late.unwrap(), 1);
+}
+
+async fn memory_log(memory: &Memory) {
+    let store = Store::new(memory.handle());
+    assert_eq!(store.append("log", &0_u64).await.unwrap(), 0);
 }
 
 #[test]
