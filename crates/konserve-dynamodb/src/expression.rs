@@ -1,13 +1,12 @@
 //! Mutations and conditions in DynamoDB's language.
 //!
 //! Every mutation of every space, alone or in a transaction, is one shape of update: it copies the stored revisions on
-//! (all right-hand sides see the item as it was), sets what it means to keep and removes every other attribute of the
-//! layout but the barred revision. So nothing of the predecessor survives but its revisions, which later tell whether a
-//! write whose answer was lost had been applied.
+//! (all right-hand sides see the item as it was) with what tells whether each of them was an item, sets what it means to keep
+//! and removes every other attribute of the layout but the barred revision. So nothing of the predecessor survives but its
+//! lineage, which later tells whether a write whose answer was lost had been applied, and over what.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use konserve_core::backend::{Address, Item, Mutation, Space, When};
@@ -20,9 +19,14 @@ use crate::layout::{self, Attributes, Layout};
 /// could still be on its way can live.
 const ERASE_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// Sets the revision and copies the stored ones on.
-const SHIFT: &str = "SET r = :r, r1 = if_not_exists(r, :none), r2 = if_not_exists(r1, :none), \
-                     r3 = if_not_exists(r2, :none), r4 = if_not_exists(r3, :none)";
+/// Sets the revision and copies the stored ones on, each with its creation and its end.
+const SHIFT: &str = "SET r = :r, \
+                     r1 = if_not_exists(r, :none), r2 = if_not_exists(r1, :none), \
+                     r3 = if_not_exists(r2, :none), r4 = if_not_exists(r3, :none), \
+                     c1 = if_not_exists(c, :none), c2 = if_not_exists(c1, :none), \
+                     c3 = if_not_exists(c2, :none), c4 = if_not_exists(c3, :none), \
+                     x1 = if_not_exists(x, :none), x2 = if_not_exists(x1, :none), \
+                     x3 = if_not_exists(x2, :none), x4 = if_not_exists(x3, :none)";
 
 /// Holds for items that are not expired: the filter of reads.
 pub(crate) const LIVE: &str = "attribute_exists(m) AND (attribute_not_exists(x) OR x > :now)";
@@ -72,7 +76,7 @@ pub(crate) fn minds_bars(when: When) -> bool {
     !matches!(when, When::Matches(_))
 }
 
-/// Bars a revision that has not been applied. A bar for an older revision than the stored one has done its duty, another one has
+/// Bars a revision that has not been applied, where something is there. A bar for an older revision than the stored one has done its duty, another one has
 /// not: there is room for one.
 pub(crate) fn bar(key: Attributes, rev: Rev) -> Update {
     Update {
@@ -81,6 +85,26 @@ pub(crate) fn bar(key: Attributes, rev: Rev) -> Update {
         condition: "r < :r AND (attribute_not_exists(z) OR z <= r OR z = :r)",
         values: HashMap::from([(":r".to_owned(), layout::revision(rev))]),
     }
+}
+
+/// Bars a revision that has not been applied, where nothing is there: by a tombstone, as nothing else can hold the bar. That has the
+/// revision just below the barred one, which nobody else ever has: with the barred one itself, its mutation would take the
+/// tombstone for its own work. `None` where no revision is below.
+pub(crate) fn bar_vacant(key: Attributes, rev: Rev, now: Instant) -> Option<Update> {
+    let below = u128::from_be_bytes(rev.to_bytes()).checked_sub(1)?;
+    let below = Rev::from_bytes(below.to_be_bytes());
+    Some(Update {
+        key,
+        update: "SET r = :below, z = :r, t = :t, r1 = :none, r2 = :none, r3 = :none, r4 = :none".to_owned(),
+        // Or it is there already, by an attempt that was not answered.
+        condition: "attribute_not_exists(pk) OR (r = :below AND z = :r)",
+        values: HashMap::from([
+            (":below".to_owned(), layout::revision(below)),
+            (":r".to_owned(), layout::revision(rev)),
+            (":t".to_owned(), erasable(now.max(rev.instant()))),
+            (":none".to_owned(), none()),
+        ]),
+    })
 }
 
 /// Values for `:now`.
@@ -98,8 +122,6 @@ fn write(layout: &Layout, at: &Address, item: Item, when: When, now: Instant) ->
         ("x", item.expires.map(|at| layout::decimal(at.as_nanos()))),
         ("t", item.expires.map(erasable)),
         ("l", shard),
-        ("e", None),
-        ("f", None),
     ];
     update(layout.key(at)?, item.rev, &kept, when, now)
 }
@@ -109,11 +131,7 @@ fn remove(layout: &Layout, at: &Address, rev: Rev, when: When, now: Instant) -> 
     let erasable = erasable(rev.instant());
     let [m, b, c, p, x, l] = ["m", "b", "c", "p", "x", "l"].map(|name| (name, None));
     let kept = [("t", Some(erasable)), m, b, c, p, x, l];
-    let mut removal = update(layout.key(at)?, rev, &kept, when, now)?;
-    // What was there, for the case that the answer is lost. All right-hand sides see the item as it was.
-    let found = ", e = if_not_exists(c, :none), f = if_not_exists(x, :none)";
-    removal.update.insert_str(SHIFT.len(), found);
-    Ok(removal)
+    update(layout.key(at)?, rev, &kept, when, now)
 }
 
 fn update(
@@ -125,13 +143,10 @@ fn update(
 ) -> Result<Update> {
     let mut values = HashMap::from([
         (":r".to_owned(), layout::revision(rev)),
-        (
-            ":none".to_owned(),
-            AttributeValue::B(Blob::from_maybe_shared(Bytes::new())),
-        ),
+        (":none".to_owned(), none()),
         (":now".to_owned(), now_value(now)),
     ]);
-    let mut update = String::with_capacity(256);
+    let mut update = String::with_capacity(512);
     update.push_str(SHIFT);
     let mut removed = String::new();
     for (name, value) in attributes {
@@ -190,6 +205,11 @@ fn check(layout: &Layout, at: &Address, when: When, now: Instant) -> Result<Opti
     };
     let key = layout.key(at)?;
     Ok(Some(Check { key, condition, values }))
+}
+
+/// What the lineage has where there was nothing.
+fn none() -> AttributeValue {
+    layout::binary(Bytes::new())
 }
 
 /// The second from which on the table's own expiry may erase what ended at this instant.

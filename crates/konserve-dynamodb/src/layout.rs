@@ -6,14 +6,15 @@
 //! | `sk` | N | sort key: the row |
 //! | `r` | B | revision of what is stored |
 //! | `r1` to `r4` | B | lineage: the revisions before it, the latest first; empty where there was none |
+//! | `c1` to `c4` | N | what each of these was: when the item was created; empty (B) for a tombstone and where there was none |
+//! | `x1` to `x4` | N | when the item of each of these expired or would have; empty (B) where it did not, or was none |
 //! | `m` | B | meta. Only items have it: what lacks it is a tombstone |
 //! | `b` | B | body |
 //! | `c` | N | created, milliseconds since the Unix epoch |
 //! | `p` | BOOL | there and true when pinned |
 //! | `x` | N | expires, nanoseconds since the Unix epoch |
 //! | `t` | N | when the table's own expiry may erase it, seconds since the Unix epoch |
-//! | `z` | B | barred: a revision that must not be applied any more, because its write was reported as refused |
-//! | `e`, `f` | N | in a tombstone: when what was removed was created, and expired; empty (B) where there was no such thing |
+//! | `z` | B | barred: a revision that must not be applied any more, because its write was reported as refused. To bar one where nothing is, a tombstone is made of the revision just below it, which no mutation had |
 //! | `l` | S | listing shard, for items of the document space: `namespace/space letter/shard` |
 //!
 //! All of it is one format: code that reads it must know every attribute that code which writes it sets.
@@ -30,17 +31,34 @@ use sha2::{Digest, Sha256};
 /// The attributes of one item in the table.
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
+/// Something that was stored before what is stored now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub(crate) rev: Rev,
+    /// It was no tombstone.
+    pub(crate) was_item: bool,
+    pub(crate) expires: Option<Instant>,
+}
+
 /// The attributes of an item without its body, and without what no reader needs.
 pub(crate) const WITHOUT_BODY: &str = "pk, sk, r, m, c, p, x";
+
+/// The attributes that tell which mutations were applied.
+pub(crate) const REVISIONS: &str = "pk, r, r1, r2, r3, r4";
 
 /// The attribute that the table's own expiry goes by.
 pub(crate) const ERASABLE: &str = "t";
 
-/// The attributes that hold the revisions before the stored one, the latest first.
-const LINEAGE: [&str; 4] = ["r1", "r2", "r3", "r4"];
+/// The attributes that hold the revisions before the stored one, the latest first: each with those of its creation and its end.
+const LINEAGE: [[&str; 3]; 4] = [
+    ["r1", "c1", "x1"],
+    ["r2", "c2", "x2"],
+    ["r3", "c3", "x3"],
+    ["r4", "c4", "x4"],
+];
 
 /// DynamoDB takes 400 KB in an item, names and keys included. What is not meta or body stays below the difference:
-/// 2,048 bytes of key, 6 revisions, 4 numbers, the listing shard, and their names.
+/// 2,048 bytes of key, 6 revisions, 12 numbers, the listing shard, and their names.
 pub(crate) const ITEM_LIMIT: usize = 400 * 1024 - ITEM_OVERHEAD;
 const ITEM_OVERHEAD: usize = 4 * 1024;
 
@@ -150,35 +168,25 @@ pub(crate) fn rev(attributes: &Attributes) -> Result<Rev> {
         .ok_or_else(|| corrupt("r"))
 }
 
-/// The revisions before it, the latest first, as far as the item knows them: `None` where there was nothing before.
-pub(crate) fn revs_before(attributes: &Attributes) -> Result<Vec<Option<Rev>>> {
-    let stored = LINEAGE
-        .iter()
-        .filter_map(|name| attributes.get(*name).map(|value| (name, value)));
-    stored
-        .map(|(name, value)| match value.as_b().map(Blob::as_ref) {
-            Ok([]) => Ok(None),
-            Ok(bytes) => bytes
-                .try_into()
-                .map(|bytes| Some(Rev::from_bytes(bytes)))
-                .map_err(|_| corrupt(name)),
-            Err(_) => Err(corrupt(name)),
-        })
-        .collect()
-}
-
-/// Whether there was something that a removal removed, if this is its tombstone.
-pub(crate) fn removed(attributes: &Attributes, now: Instant) -> Option<bool> {
-    let was_item = attributes.get("e")?.is_n();
-    let expired = match attributes.get("f")? {
-        AttributeValue::N(nanos) => nanos
-            .parse()
-            .ok()
-            .and_then(Instant::from_nanos)
-            .is_some_and(|at| at <= now),
-        _ => false,
-    };
-    Some(was_item && !expired)
+/// What was stored before, the latest first, as far as the item knows it: `None` where there was nothing.
+pub(crate) fn stored_before(attributes: &Attributes) -> Result<Vec<Option<Before>>> {
+    let mut all = Vec::with_capacity(LINEAGE.len());
+    for [rev, created, expires] in LINEAGE {
+        let Some(value) = attributes.get(rev) else { break };
+        all.push(match value.as_b().map(Blob::as_ref) {
+            Ok([]) => None,
+            Ok(bytes) => Some(Before {
+                rev: Rev::from_bytes(bytes.try_into().map_err(|_| corrupt(rev))?),
+                was_item: attributes.get(created).is_some_and(AttributeValue::is_n),
+                expires: match attributes.get(expires) {
+                    Some(AttributeValue::N(_)) => Some(instant(attributes, expires)?),
+                    _ => None,
+                },
+            }),
+            Err(_) => return Err(corrupt(rev)),
+        });
+    }
+    Ok(all)
 }
 
 /// What an item of the table holds.
@@ -187,9 +195,9 @@ pub(crate) fn occupant(mut attributes: Attributes) -> Result<Occupant> {
     let Some(meta) = bytes(&mut attributes, "m")? else {
         return Ok(Occupant::Tombstone(rev));
     };
-    let expires = match number(&attributes, "x")? {
-        Some(nanos) => Some(Instant::from_nanos(nanos).ok_or_else(|| corrupt("x"))?),
-        None => None,
+    let expires = match attributes.contains_key("x") {
+        true => Some(instant(&attributes, "x")?),
+        false => None,
     };
     Ok(Occupant::Item(Item {
         rev,
@@ -238,6 +246,11 @@ fn number<N: std::str::FromStr>(attributes: &Attributes, name: &str) -> Result<O
         Some(AttributeValue::N(text)) => text.parse().map(Some).map_err(|_| corrupt(name)),
         Some(_) => Err(corrupt(name)),
     }
+}
+
+fn instant(attributes: &Attributes, name: &str) -> Result<Instant> {
+    let nanos = number(attributes, name)?;
+    nanos.and_then(Instant::from_nanos).ok_or_else(|| corrupt(name))
 }
 
 fn corrupt(attribute: &str) -> Error {

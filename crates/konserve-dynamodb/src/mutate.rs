@@ -9,7 +9,8 @@
 //! - a refusal comes with the stored revisions (see [`lineage`](crate::lineage)), which tell whether it is an earlier attempt that
 //!   was in the way: then the mutation was applied;
 //! - a refusal while an earlier attempt may still be on its way counts only once that attempt cannot be applied any more: because its
-//!   condition cannot hold again, or because the item was told to turn this revision away (it is *barred*).
+//!   condition cannot hold again, or because the item was told to turn this revision away (it is *barred*; where nothing is, a
+//!   tombstone of the revision just below it is made to bear that, which nobody removed anything for).
 //!
 //! What is left is `unknown_outcome`.
 
@@ -20,14 +21,15 @@ use aws_sdk_dynamodb::types::{
     ConditionCheck, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
     Update as TransactUpdate,
 };
-use konserve_core::backend::{Address, Committed, Item, Mutation, Previous, Space, When, Written};
+use konserve_core::backend::{Address, Committed, Item, Mutation, Previous, Refusal, Space, When, Written};
 use konserve_core::{Error, ErrorKind, Instant, Result, Rev};
 use uuid::Uuid;
 
 use crate::call::Call;
 use crate::connection::Connection;
 use crate::expression::{self, Action, Check, Update};
-use crate::layout::{Attributes, ITEM_LIMIT, TRANSACTION_BYTES, TRANSACTION_ITEMS};
+use crate::layout::{Attributes, ITEM_LIMIT, REVISIONS, TRANSACTION_BYTES, TRANSACTION_ITEMS};
+use crate::lineage::{Lineage, Trace};
 use crate::verdict::{Cancelled, Part, Verdict};
 
 impl Connection {
@@ -79,27 +81,27 @@ impl Connection {
     /// What a refusal of the last attempt comes to.
     async fn refused(&self, call: &Call<'_>, part: &Part, item: Option<Attributes>, now: Instant) -> Result<Written> {
         let verdict = self.judge(call, part, item, now);
-        let mut verdict = verdict.map_err(|error| call.given_up(error))?;
-        loop {
-            match verdict {
-                Verdict::Applied(previous) => return Ok(Written::Applied { previous }),
-                Verdict::Refused { current, for_good } if for_good || !call.in_doubt() => {
-                    return Ok(Written::Refused { current });
-                }
-                Verdict::Untraceable { current } if !call.in_doubt() => return Ok(Written::Refused { current }),
-                Verdict::Refused { current, .. } => match self.bar(call, part).await? {
-                    Ok(()) => return Ok(Written::Refused { current }),
-                    Err(attributes) => {
-                        let next = self.judge(call, part, attributes, now);
-                        verdict = next.map_err(|error| call.given_up(error))?;
-                        if matches!(verdict, Verdict::Refused { for_good: false, .. }) {
-                            return Err(unresolved(call));
-                        }
-                    }
-                },
-                Verdict::Untraceable { .. } => return Err(unresolved(call)),
+        let current = match verdict.map_err(|error| call.given_up(error))? {
+            Verdict::Applied(previous) => return Ok(Written::Applied { previous }),
+            Verdict::Refused { current, for_good } if for_good || !call.in_doubt() => {
+                return Ok(Written::Refused { current });
+            }
+            Verdict::Untraceable { current } if !call.in_doubt() => return Ok(Written::Refused { current }),
+            Verdict::Refused { current, .. } => current,
+            Verdict::Untraceable { .. } => return Err(unresolved(call)),
+        };
+        let mut vacant = current.is_none();
+        // Once more where something came to be, or went, between the refusal and the bar.
+        for _ in 0..2 {
+            match self.keep_out(call, part, vacant, now).await? {
+                Fate::KeptOut => return Ok(Written::Refused { current }),
+                Fate::Applied(previous) => return Ok(Written::Applied { previous }),
+                Fate::Vacant if !vacant => vacant = true,
+                Fate::Open if vacant => vacant = false,
+                Fate::Vacant | Fate::Open => break,
             }
         }
+        Err(unresolved(call))
     }
 
     /// Several mutations as one.
@@ -136,16 +138,20 @@ impl Connection {
                         Cancelled::Refused { refusals, for_good } if for_good || !call.in_doubt() => {
                             return Ok(Committed::Refused(refusals));
                         }
-                        Cancelled::Untraceable(refusals) if !call.in_doubt() => {
+                        Cancelled::Untraceable { refusals, .. } if !call.in_doubt() => {
                             return Ok(Committed::Refused(refusals));
                         }
                         // A part that can be barred was not applied, and so was none.
-                        Cancelled::Refused { refusals, .. } | Cancelled::Untraceable(refusals) => {
-                            return match self.bar_any(&call, &parts, now).await? {
-                                Barred::Yes => Ok(Committed::Refused(refusals)),
-                                Barred::TooLate => Ok(Committed::Applied),
-                                Barred::No => Err(unresolved(&call)),
+                        Cancelled::Refused { refusals, .. } => {
+                            let fate = self.keep_any_out(&call, &parts, now).await?;
+                            return fate.of_commit(refusals).ok_or_else(|| unresolved(&call));
+                        }
+                        Cancelled::Untraceable { refusals, too_late } => {
+                            let fate = match self.keep_any_out(&call, &parts, now).await? {
+                                Fate::Vacant | Fate::Open if too_late => self.trace_any(&call, &parts).await?,
+                                fate => fate,
                             };
+                            return fate.of_commit(refusals).ok_or_else(|| unresolved(&call));
                         }
                         Cancelled::Hindered(error) => error,
                     }
@@ -156,50 +162,83 @@ impl Connection {
         }
     }
 
-    /// Sees to it that a commit which is still on its way is not applied: one part that cannot be keeps all of them from it.
-    async fn bar_any(&self, doubted: &Call<'_>, parts: &[Part], now: Instant) -> Result<Barred> {
+    /// Sees to it that a commit which is still on its way is not applied: one part that cannot be keeps all of them from it. What it
+    /// replaced is not told of a commit.
+    async fn keep_any_out(&self, doubted: &Call<'_>, parts: &[Part], now: Instant) -> Result<Fate> {
+        let mut vacant = Vec::new();
         for part in parts {
-            let Err(there) = self.bar(doubted, part).await? else {
-                return Ok(Barred::Yes);
-            };
-            if there.is_none() {
-                continue;
-            }
-            match self
-                .judge(doubted, part, there, now)
-                .map_err(|error| doubted.given_up(error))?
-            {
-                Verdict::Applied(_) => return Ok(Barred::TooLate),
-                // What is there now keeps it out as well.
-                Verdict::Refused { for_good: true, .. } => return Ok(Barred::Yes),
-                Verdict::Refused { .. } | Verdict::Untraceable { .. } => {}
+            match self.keep_out(doubted, part, false, now).await? {
+                Fate::Vacant => vacant.push(part),
+                Fate::Open => {}
+                settled => return Ok(settled),
             }
         }
-        Ok(Barred::No)
+        for part in vacant {
+            match self.keep_out(doubted, part, true, now).await? {
+                Fate::Vacant | Fate::Open => {}
+                settled => return Ok(settled),
+            }
+        }
+        Ok(Fate::Open)
     }
 
-    /// Sees to it that a mutation which is still on its way is not applied, now or later: then `Ok(())`, and nothing else of the
-    /// item has changed. Otherwise what is there; the mutation may have been applied meanwhile.
+    /// Sees to it that a mutation which is still on its way is not applied, now or later, unless it has been meanwhile. Where
+    /// something is, nothing else of it changes; where the address is vacant, a tombstone is made.
     ///
     /// # Errors
     ///
     /// `unknown_outcome`: it could not be found out.
-    async fn bar(&self, doubted: &Call<'_>, part: &Part) -> Result<Result<(), Option<Attributes>>> {
+    async fn keep_out(&self, doubted: &Call<'_>, part: &Part, vacant: bool, now: Instant) -> Result<Fate> {
         let Some(rev) = part.rev.filter(|_| expression::minds_bars(part.when)) else {
-            return Ok(Err(None));
+            return Ok(Fate::Open);
         };
-        let update = expression::bar(self.layout.key(&part.at)?, rev);
+        let key = self.layout.key(&part.at)?;
+        let bar = match vacant {
+            true => expression::bar_vacant(key, rev, self.now()),
+            false => Some(expression::bar(key, rev)),
+        };
+        let Some(bar) = bar else { return Ok(Fate::Open) };
         let call = self
             .call("UpdateItem", false)
             .map_err(|error| doubted.given_up(error))?;
         let mut call = call.sized(0);
-        loop {
-            let error = match self.update(&mut call, update.clone(), ReturnValue::None).await {
-                Ok(barred) => return Ok(barred.map(|_| ())),
+        let there = loop {
+            let error = match self.update(&mut call, bar.clone(), ReturnValue::None).await {
+                Ok(Ok(_)) => return Ok(Fate::KeptOut),
+                Ok(Err(there)) => break there,
                 Err(error) => error,
             };
             call.again(error).await.map_err(|error| doubted.given_up(error))?;
+        };
+        if there.is_none() {
+            return Ok(Fate::Vacant);
         }
+        let verdict = self.judge(doubted, part, there, now);
+        Ok(match verdict.map_err(|error| doubted.given_up(error))? {
+            Verdict::Applied(previous) => Fate::Applied(previous),
+            // What is there keeps it out as well.
+            Verdict::Refused { for_good: true, .. } => Fate::KeptOut,
+            Verdict::Refused { .. } | Verdict::Untraceable { .. } => Fate::Open,
+        })
+    }
+
+    /// What became of a commit that can no longer be applied, by the traces that it left, or did not, at one of its items.
+    async fn trace_any(&self, doubted: &Call<'_>, parts: &[Part]) -> Result<Fate> {
+        for part in parts {
+            let Some(rev) = part.rev else { continue };
+            let key = self.layout.key(&part.at)?;
+            let found = self.get(key, true, Some(REVISIONS.to_owned())).await;
+            let Some(found) = found.map_err(|error| doubted.given_up(error))? else {
+                continue;
+            };
+            let lineage = Lineage::of(&found).map_err(|error| doubted.given_up(error))?;
+            match lineage.trace(rev) {
+                Trace::Stored | Trace::Overwritten => return Ok(Fate::Applied(Previous::Unknown)),
+                Trace::Absent => return Ok(Fate::KeptOut),
+                Trace::Lost => {}
+            }
+        }
+        Ok(Fate::Open)
     }
 
     /// One attempt of an update: what it replaced, or what refused it.
@@ -289,14 +328,27 @@ fn unresolved(call: &Call<'_>) -> Error {
     call.given_up(call.request().error(ErrorKind::UnknownOutcome, message))
 }
 
-/// What became of a commit that was to be barred.
-enum Barred {
+/// What became of a mutation that was to be kept out.
+enum Fate {
     /// It will not be applied.
-    Yes,
+    KeptOut,
     /// It had been applied.
-    TooLate,
+    Applied(Previous),
+    /// Nothing is at its address that could turn it away.
+    Vacant,
     /// Nobody knows.
-    No,
+    Open,
+}
+
+impl Fate {
+    /// The answer to a commit whose fate it is, if it is known.
+    fn of_commit(self, refusals: Vec<Refusal>) -> Option<Committed> {
+        match self {
+            Self::KeptOut => Some(Committed::Refused(refusals)),
+            Self::Applied(_) => Some(Committed::Applied),
+            Self::Vacant | Self::Open => None,
+        }
+    }
 }
 
 fn check_item(mutation: &Mutation) -> Result<()> {

@@ -6,7 +6,7 @@ use konserve_core::{Error, ErrorKind, Instant, Result, Rev};
 
 use crate::call::Call;
 use crate::connection::Connection;
-use crate::layout::{self, Attributes};
+use crate::layout::Attributes;
 use crate::lineage::{Lineage, Trace};
 
 /// What the answer to a mutation is read by.
@@ -41,7 +41,11 @@ pub(crate) enum Cancelled {
     /// It was not applied.
     Refused { refusals: Vec<Refusal>, for_good: bool },
     /// It was refused now, but may have been applied by an earlier attempt.
-    Untraceable(Vec<Refusal>),
+    Untraceable {
+        refusals: Vec<Refusal>,
+        /// What was not applied so far will not be: too much has happened since.
+        too_late: bool,
+    },
     /// Something was in its way that passes.
     Hindered(Error),
 }
@@ -91,21 +95,16 @@ impl Connection {
             });
         };
         let lineage = Lineage::of(&attributes).map_err(|error| error.with_key(&part.at.partition))?;
-        let trace = part.rev.map_or(Trace::Absent, |rev| lineage.trace(rev));
+        let trace = part.rev.map(|rev| (lineage.trace(rev), rev));
         Ok(match trace {
-            Trace::Stored => Verdict::Applied(replaced_by(&attributes, now)),
-            Trace::Overwritten if call.in_doubt() => {
-                Verdict::Applied(match part.rev.map(|rev| lineage.was_first(rev)) {
-                    Some(true) => Previous::Existed(false),
-                    _ => Previous::Unknown,
-                })
-            }
+            Some((Trace::Stored, rev)) => Verdict::Applied(lineage.replaced_by(rev, now)),
+            Some((Trace::Overwritten, rev)) if call.in_doubt() => Verdict::Applied(lineage.replaced_by(rev, now)),
             // Not by this call: whoever sends an old mutation again is too late.
-            Trace::Overwritten | Trace::Absent => Verdict::Refused {
+            None | Some((Trace::Overwritten | Trace::Absent, _)) => Verdict::Refused {
                 for_good: part.is_over(lineage.stored),
                 current: Some(self.occupant(&part.at, attributes, now)?),
             },
-            Trace::Lost => Verdict::Untraceable {
+            Some((Trace::Lost, _)) => Verdict::Untraceable {
                 current: Some(self.occupant(&part.at, attributes, now)?),
             },
         })
@@ -122,7 +121,9 @@ impl Connection {
         let mut refusals = Vec::new();
         let mut obstacle = None;
         let mut is_hidden = false;
-        let (mut is_over, mut is_absent) = (false, false);
+        // Nothing changes by a commit of checks alone, whenever it arrives.
+        let changes = parts.iter().any(|part| part.rev.is_some());
+        let (mut is_over, mut is_absent, mut too_late) = (!changes, !changes, false);
         for (index, (part, reason)) in parts.iter().zip(reasons).enumerate() {
             match reason.code.as_deref() {
                 // Says nothing of an earlier attempt: whether it was looked at is not known.
@@ -135,7 +136,10 @@ impl Connection {
                             is_absent |= part.rev.is_some();
                             current
                         }
-                        Verdict::Untraceable { current } => current,
+                        Verdict::Untraceable { current } => {
+                            too_late = true;
+                            current
+                        }
                     };
                     refusals.push(Refusal { index, current });
                 }
@@ -155,15 +159,7 @@ impl Connection {
                 refusals,
                 for_good: is_over,
             },
-            _ => Cancelled::Untraceable(refusals),
+            _ => Cancelled::Untraceable { refusals, too_late },
         })
-    }
-}
-
-/// What a removal found, as far as its tombstone tells.
-fn replaced_by(attributes: &Attributes, now: Instant) -> Previous {
-    match layout::removed(attributes, now) {
-        Some(existed) => Previous::Existed(existed),
-        None => Previous::Unknown,
     }
 }

@@ -39,8 +39,8 @@ pub struct Share {
 pub struct Work {
     /// What its writers saw, by a clock that all processes of the machine share.
     pub histories: Histories,
-    /// How many calls ended without anybody knowing whether they happened.
-    pub unknown: u64,
+    /// Why calls ended without anybody knowing whether they happened, each.
+    pub unknown: Vec<String>,
     /// How many requests to change something under a condition suffered a fault.
     pub faulted: u64,
 }
@@ -70,7 +70,7 @@ impl Share {
         faults.deliver().await;
         Work {
             histories: recorders.histories(),
-            unknown: outcomes.unknown(),
+            unknown: outcomes.reasons(),
             faulted: faulted(&faults),
         }
     }

@@ -83,12 +83,22 @@ pub(crate) struct Extent {
     pub(crate) tasks: usize,
     /// How many calls each of them makes.
     pub(crate) calls: usize,
+    /// Whether requests fail meanwhile.
+    pub(crate) failures: bool,
 }
 
 impl Extent {
-    pub(crate) const USUAL: Self = Self { tasks: 8, calls: 25 };
+    pub(crate) const USUAL: Self = Self {
+        tasks: 8,
+        calls: 25,
+        failures: false,
+    };
     /// Where a call takes several requests.
-    pub(crate) const SMALL: Self = Self { tasks: 8, calls: 12 };
+    pub(crate) const SMALL: Self = Self {
+        tasks: 8,
+        calls: 12,
+        failures: false,
+    };
 }
 
 /// Two handles of an arena.

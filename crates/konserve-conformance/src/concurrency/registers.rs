@@ -34,7 +34,7 @@ pub(crate) async fn registers(arena: &Arc<Arena>, handles: [Arc<dyn Backend>; 2]
         ItemsCall::Change(parts) => parts.first().map_or(0, |part| part.member),
     };
     for (register, history) in scene.history().split(of) {
-        let model = Items::new(vec![Place::Vacant; REGISTERS], &history);
+        let model = Items::new(vec![Place::Vacant; REGISTERS], &history).after_failures(extent.failures);
         judged(&format!("register {register}"), linear::check(&model, &history))?;
     }
     scene.check_glances()

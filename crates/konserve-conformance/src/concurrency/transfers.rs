@@ -54,7 +54,7 @@ pub(crate) async fn transfers(arena: &Arc<Arena>, handles: [Arc<dyn Backend>; 2]
         watched.read_at_last(OFFICE).await?;
     }
     let history = scene.history();
-    let model = Items::new(vec![Place::Item(opened); ACCOUNTS + 1], &history);
+    let model = Items::new(vec![Place::Item(opened); ACCOUNTS + 1], &history).after_failures(extent.failures);
     judged("a bank", linear::check(&model, &history))
 }
 

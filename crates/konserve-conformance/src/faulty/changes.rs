@@ -231,18 +231,24 @@ impl Operation for Change {
             (start, Written::Applied { previous }) if told(&previous, start.as_ref(), &place[0]) => {
                 "applied".to_owned()
             }
-            (start, Written::Refused { current }) if shows(current.as_ref(), start.as_ref()) => "refused".to_owned(),
+            (start, Written::Refused { current })
+                if shows(current.as_ref(), start.as_ref()) || is_left(current.as_ref(), &place[0]) =>
+            {
+                "refused".to_owned()
+            }
             (_, wrong) => format!("an answer that tells wrongly what was there: {}", brief(&wrong)),
         })
     }
 
     async fn look(&self, place: &Vec<Spot>) -> Verdict<String> {
         let mut words = Vec::new();
-        for Spot { start, mutation } in place {
+        for spot in place {
+            let Spot { start, mutation } = spot;
             let found = occupant_by(&*self.other, mutation.at()).await?;
             words.push(match (&found, done(mutation)) {
                 (found, done) if *found == done && done.is_some() => "what was to be done".to_owned(),
                 (found, _) if found == start => "what was there".to_owned(),
+                (found, _) if is_left(found.as_ref(), spot) => "what was there".to_owned(),
                 (found, _) => brief(found),
             });
         }
@@ -253,6 +259,11 @@ impl Operation for Change {
 /// Whether what an applied mutation replaced is told rightly, or what it finds when it arrives again.
 fn told(previous: &Previous, start: Option<&Occupant>, spot: &Spot) -> bool {
     tells(previous, start, true) || tells(previous, done(&spot.mutation).as_ref(), true)
+}
+
+/// Whether this is what a mutation may leave that was refused where nothing was.
+fn is_left(found: Option<&Occupant>, spot: &Spot) -> bool {
+    matches!(found, Some(Occupant::Tombstone(rev)) if spot.start.is_none() && spot.mutation.rev() > Some(*rev))
 }
 
 /// What a mutation leaves; `None` for a check.

@@ -12,7 +12,11 @@ use crate::trial::{Capability, Trial};
 const ONE_IN: usize = 10;
 
 /// Little, for there are many seeds.
-const EXTENT: Extent = Extent { tasks: 6, calls: 8 };
+const EXTENT: Extent = Extent {
+    tasks: 6,
+    calls: 8,
+    failures: true,
+};
 
 pub(super) fn trials() -> Vec<Trial> {
     let engine = &["B-ERROR-10"];

@@ -10,7 +10,8 @@ use super::history::{End, History};
 
 /// Some addresses, each of which is a register; with one address, one register.
 ///
-/// Every revision is given to one call only. Nothing is pinned, expires or is purged.
+/// Every revision is given to one call only. Nothing is pinned, expires or is purged. A tombstone that no call left shows itself in
+/// the answers to mutations alone, so where there may be some ([`Items::after_failures`]), one is there once it is told of.
 #[derive(Debug)]
 pub(crate) struct Items {
     initial: Vec<Place>,
@@ -19,6 +20,9 @@ pub(crate) struct Items {
     /// What was told by answers or demanded by calls.
     named: BTreeSet<Rev>,
     members: Vec<Member>,
+    /// What calls store, and what was there before.
+    stored: BTreeSet<Rev>,
+    after_failures: bool,
 }
 
 /// What the calls of a history mean for one address.
@@ -89,6 +93,8 @@ impl Items {
             names: BTreeMap::new(),
             named: BTreeSet::new(),
             initial,
+            stored: BTreeSet::new(),
+            after_failures: false,
         };
         let mut all: BTreeSet<Rev> = items.initial.iter().filter_map(|place| place.rev()).collect();
         for operation in history.operations() {
@@ -99,9 +105,22 @@ impl Items {
                 items.note(&operation.call, operation.end.answer());
             }
         }
+        items.stored.clone_from(&all);
         all.extend(&items.named);
         items.names = all.into_iter().zip(1..).collect();
         items
+    }
+
+    /// For histories in which requests failed: a mutation that is refused over a vacant address may leave a tombstone there.
+    pub(crate) fn after_failures(mut self, failures: bool) -> Self {
+        self.after_failures = failures;
+        self
+    }
+
+    /// Whether an answer may tell of this though no call left it.
+    fn may_be_left(&self, there: Place, told: Place) -> bool {
+        let of_nobody = matches!(told, Place::Tombstone(rev) if !self.stored.contains(&rev));
+        self.after_failures && there == Place::Vacant && of_nobody
     }
 
     fn note(&mut self, call: &ItemsCall, answer: Option<&ItemsAnswer>) {
@@ -252,6 +271,19 @@ impl Model for Items {
             }
             ItemsCall::Change(parts) => parts,
         };
+        let mut state = state.clone();
+        let told: &[(usize, Place)] = match answer {
+            Some(ItemsAnswer::Applied(Some(previous))) => &[(0, *previous)],
+            Some(ItemsAnswer::Refused(places)) => places,
+            _ => &[],
+        };
+        for (index, told) in told {
+            if let Some(part) = parts.get(*index)
+                && self.may_be_left(state[part.member], *told)
+            {
+                state[part.member] = *told;
+            }
+        }
         let all_hold = parts.iter().all(|part| part.admitted_by(state[part.member]));
         let right = match answer {
             None => all_hold,
@@ -263,18 +295,17 @@ impl Model for Items {
                     part.is_some_and(|part| state[part.member] == *place && !part.admitted_by(*place))
                 };
                 let right = !places.is_empty() && places.iter().all(told_rightly);
-                return right.then(|| state.clone());
+                return right.then_some(state);
             }
             Some(ItemsAnswer::Found(_)) => false,
         };
         right.then(|| {
-            let mut next = state.clone();
             for part in parts {
                 if let Some(result) = part.result() {
-                    next[part.member] = result;
+                    state[part.member] = result;
                 }
             }
-            next
+            state
         })
     }
 

@@ -116,7 +116,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// - [`Written::Applied`] tells what was replaced, or [`Previous::Unknown`] where the engine cannot tell; meta is part
     ///   of it, the body only where it costs nothing.
     /// - [`Written::Refused`] tells what is there, as of the check, with meta, and the body where that costs nothing.
-    ///   Nothing was changed.
+    ///   Nothing was changed; but to keep an earlier attempt out that may still arrive, an engine may leave a tombstone of a
+    ///   revision below this one where the address is vacant.
     ///
     /// # Errors
     ///
@@ -139,7 +140,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// - No reader and no other mutation of a single item or of a commit sees a part of it.
     /// - [`Committed::Refused`] names at least one mutation whose condition does not hold, in ascending order of index
-    ///   and as many as the engine knows, each with what is there. Nothing was changed.
+    ///   and as many as the engine knows, each with what is there. Nothing was changed, as for a write.
     /// - A commit of which any write or removal is already stored happened as a whole: it is [`Committed::Applied`] and
     ///   changes nothing.
     ///

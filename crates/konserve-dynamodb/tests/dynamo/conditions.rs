@@ -127,28 +127,19 @@ async fn a_write_a_removal_and_a_commit_that_arrive_again_are_applied_and_change
     let engine = Engine::start().await;
     let (store, _) = engine.store().await;
     let key = document("a");
-    let again = Written::Applied {
-        previous: Previous::Unknown,
+    // Whether there was something is still told.
+    let over = |existed| Written::Applied {
+        previous: Previous::Existed(existed),
     };
     for when in all_conditions() {
         let at = document(&format!("{when:?}"));
         store.write(&at, item(10), When::Newer).await.expect("writes");
-        assert_eq!(
-            store.write(&at, item(10), when).await.expect("repeats"),
-            again,
-            "{when:?}"
-        );
+        let again = store.write(&at, item(10), when).await.expect("repeats");
+        assert_eq!(again, over(false), "{when:?}");
         assert_eq!(store.read(&at, Read::STRONG).await.expect("reads"), Some(item(10)));
         store.remove(&at, rev(11), When::Newer).await.expect("removes");
-        // A tombstone still tells whether there was something.
-        let removed = Written::Applied {
-            previous: Previous::Existed(true),
-        };
-        assert_eq!(
-            store.remove(&at, rev(11), when).await.expect("repeats"),
-            removed,
-            "{when:?}"
-        );
+        let again = store.remove(&at, rev(11), when).await.expect("repeats");
+        assert_eq!(again, over(true), "{when:?}");
     }
     store.write(&key, item(20), When::Newer).await.expect("writes");
     let commit = || {
@@ -172,7 +163,7 @@ async fn a_write_a_removal_and_a_commit_that_arrive_again_are_applied_and_change
 }
 
 #[tokio::test]
-async fn nothing_of_the_predecessor_survives_but_its_revisions() {
+async fn nothing_of_the_predecessor_survives_but_its_lineage() {
     let engine = Engine::start().await;
     let (store, _) = engine.store().await;
     let client = engine.client(Default::default());
@@ -197,13 +188,16 @@ async fn nothing_of_the_predecessor_survives_but_its_revisions() {
             .item;
         let item = item.expect("an item");
         let revs = ["r1", "r2", "r3", "r4"].map(|name| item[name].as_b().expect("binary").as_ref().to_vec());
-        let mut names: Vec<String> = item.keys().filter(|name| !name.starts_with('r')).cloned().collect();
+        let is_lineage = |name: &str| name.starts_with(['r', 'c', 'x']) && name != "c" && name != "x";
+        let mut names: Vec<String> = item.keys().filter(|name| !is_lineage(name)).cloned().collect();
         names.sort();
-        (names.join(" "), revs)
+        // Of what was an item, and what was to expire.
+        let facts = |kind: char| (1..5).filter(|place| item[&format!("{kind}{place}")].is_n()).count();
+        (names.join(" "), revs, facts('c'), facts('x'))
     };
     store.write(&key, full.clone(), When::Newer).await.expect("writes");
     assert_eq!(store.read(&key, Read::STRONG).await.expect("reads"), Some(full));
-    assert_eq!(stored().await, ("b c l m p pk sk t x".into(), lineage([None; 4])));
+    assert_eq!(stored().await, ("b c l m p pk sk t x".into(), lineage([None; 4]), 0, 0));
     store
         .write(&key, bare.clone(), When::Matches(rev(1)))
         .await
@@ -211,19 +205,24 @@ async fn nothing_of_the_predecessor_survives_but_its_revisions() {
     assert_eq!(store.read(&key, Read::STRONG).await.expect("reads"), Some(bare));
     assert_eq!(
         stored().await,
-        ("c l m pk sk".into(), lineage([Some(rev(1)), None, None, None]))
+        ("c l m pk sk".into(), lineage([Some(rev(1)), None, None, None]), 1, 1)
     );
     store.remove(&key, rev(3), When::Exists).await.expect("removes");
     assert_eq!(
         stored().await,
-        ("e f pk sk t".into(), lineage([Some(rev(2)), Some(rev(1)), None, None]))
+        (
+            "pk sk t".into(),
+            lineage([Some(rev(2)), Some(rev(1)), None, None]),
+            2,
+            1
+        )
     );
     for number in 4..7 {
         let write = crate::support::put("a", item(number), When::Newer);
         assert_eq!(store.commit(vec![write]).await.expect("commits"), Committed::Applied);
     }
     let revs = [5, 4, 3, 2].map(|number| Some(rev(number)));
-    assert_eq!(stored().await, ("b c l m pk sk".into(), lineage(revs)));
+    assert_eq!(stored().await, ("b c l m pk sk".into(), lineage(revs), 3, 0));
 }
 
 #[tokio::test]

@@ -1,18 +1,28 @@
 //! What becomes of a mutation whose first answer was lost: found out from what is in the table, whatever happened meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use konserve_core::backend::{Backend, Committed, Mutation, Previous, Read, Refusal, When, Written};
-use konserve_core::{ErrorKind, Outcome, Result, Store};
+use aws_sdk_dynamodb::types::AttributeValue;
+use konserve_core::backend::{Backend, Committed, Item, Mutation, Occupant, Previous, Read, Refusal, When, Written};
+use konserve_core::{ErrorKind, Instant, Outcome, Result, Store};
 use konserve_dynamodb::DynamoDb;
 
-use crate::support::{Engine, Reply, Script, check_kind, document, item, put, rev};
+use crate::support::{Engine, ManualClock, Reply, Script, check_kind, document, environment, item, put, rev};
 
 /// The first answer to the next mutation is lost. That the request arrived, and what happened to it since, is for the test to
 /// arrange: a mutation of the same revision through another handle is the same mutation.
 fn lose(script: &Script, operation: &'static str) {
     script.clear();
     script.push(Reply::error(operation, 500, "InternalServerError"));
+}
+
+const CANCELLED: &str = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+
+/// The answer to an update whose condition does not hold, over this item, if any.
+fn refused_over(item: &str) -> Reply {
+    let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+    Reply::answer("UpdateItem", 400, &format!(r#"{{"__type":"{kind}"{item}}}"#))
 }
 
 async fn handles(engine: &Engine) -> (DynamoDb, DynamoDb, Script) {
@@ -215,14 +225,6 @@ async fn a_refused_commit_that_may_still_be_on_its_way_is_kept_out_for_good() {
     let late = calm.commit(commit()).await.expect("an answer");
     assert!(matches!(late, Committed::Refused(_)), "{late:?}");
     assert_eq!(calm.read(&document("new"), Read::STRONG).await.expect("reads"), None);
-    // Where nothing can be told to keep it out, nobody knows.
-    lose(&script, "TransactWriteItems");
-    let remove = Mutation::Remove {
-        at: document("never there"),
-        rev: rev(5),
-        when: When::Exists,
-    };
-    check_kind(store.commit(vec![remove]).await, ErrorKind::UnknownOutcome);
 }
 
 #[tokio::test]
@@ -308,25 +310,189 @@ async fn a_store_whose_making_was_not_answered_is_made_once() {
 }
 
 #[tokio::test]
-async fn a_removal_of_nothing_that_was_overwritten_since_still_tells_that_there_was_nothing() {
+async fn a_removal_that_was_overwritten_since_still_tells_whether_there_was_something() {
+    let engine = Engine::start().await;
+    let (_, script) = engine.scripted().await;
+    let clock = Arc::new(ManualClock::default());
+    clock.set(60);
+    let builder = || DynamoDb::builder(engine.config("table")).environment(environment(&clock));
+    let store = builder().client(engine.client(script.clone())).connect().await;
+    let (store, calm) = (store.expect("connects"), builder().connect().await.expect("connects"));
+    let ends = |second: i64| Item {
+        expires: Some(Instant::from_millis(1000 * second)),
+        ..item(1)
+    };
+    let cases = [
+        ("nothing", None, false),
+        ("item", Some(item(1)), true),
+        ("will end", Some(ends(61)), true),
+        ("has ended", Some(ends(60)), false),
+    ];
+    for (what, there, existed) in cases {
+        for (removed_before, existed) in [(false, existed), (true, false)] {
+            for followers in 0..6 {
+                let name = format!("{what} {removed_before} {followers}");
+                if let Some(item) = &there {
+                    calm.write(&document(&name), item.clone(), When::Newer)
+                        .await
+                        .expect("writes");
+                }
+                if removed_before {
+                    calm.remove(&document(&name), rev(3), When::Newer)
+                        .await
+                        .expect("removes");
+                }
+                calm.remove(&document(&name), rev(5), When::Newer)
+                    .await
+                    .expect("removes");
+                for follower in 0..followers {
+                    write(&calm, &name, 7 + follower, When::Newer).await;
+                }
+                lose(&script, "UpdateItem");
+                let answer = store.remove(&document(&name), rev(5), When::Newer).await;
+                match followers {
+                    5.. => drop(check_kind(answer, ErrorKind::UnknownOutcome)),
+                    // What was behind it is no longer known.
+                    4 => {
+                        let previous = Previous::Unknown;
+                        assert_eq!(answer.expect("is recognised"), Written::Applied { previous }, "{name}");
+                    }
+                    _ => {
+                        let previous = Previous::Existed(existed);
+                        assert_eq!(answer.expect("is recognised"), Written::Applied { previous }, "{name}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_where_nothing_is_stays_out_for_good() {
     let engine = Engine::start().await;
     let (store, calm, script) = handles(&engine).await;
-    for (name, existed) in [("never there", Some(false)), ("there", None)] {
-        if existed.is_none() {
-            write(&calm, name, 1, When::Newer).await;
-        }
-        calm.remove(&document(name), rev(5), When::Newer)
-            .await
-            .expect("removes");
-        write(&calm, name, 7, When::Newer).await;
+    // Whoever writes there later, also whatever is there, or once more under a bar whose answer was lost.
+    for (name, later, lost) in [
+        ("newer", When::Newer, false),
+        ("always", When::Always, false),
+        ("lost", When::Newer, true),
+    ] {
         lose(&script, "UpdateItem");
-        let answer = store
-            .remove(&document(name), rev(5), When::Newer)
-            .await
-            .expect("is recognised");
-        let previous = existed.map_or(Previous::Unknown, Previous::Existed);
-        assert_eq!(answer, Written::Applied { previous }, "{name}");
+        if lost {
+            script.push(refused_over(""));
+            script.push(Reply::error("UpdateItem", 500, "InternalServerError").carried_out());
+        }
+        let refused = write(&store, name, 5, When::Exists).await;
+        assert_eq!(refused, Written::Refused { current: None }, "{name}");
+        assert!(script.is_done(), "{name}");
+        assert_eq!(calm.read(&document(name), Read::STRONG).await.expect("reads"), None);
+        let late = write(&calm, name, 5, When::Exists).await;
+        let Written::Refused {
+            current: Some(Occupant::Tombstone(below)),
+        } = late
+        else {
+            panic!("{name}: {late:?}");
+        };
+        assert!(rev(4) < below && below < rev(5), "{name}: {below:?}");
+        // It tells of others as well that they were not applied.
+        lose(&script, "UpdateItem");
+        let lower = write(&store, name, 3, When::Exists).await;
+        assert!(matches!(lower, Written::Refused { .. }), "{name}: {lower:?}");
+        let number = if later == When::Always { 2 } else { 6 };
+        let other = write(&calm, name, number, later).await;
+        assert!(matches!(other, Written::Applied { .. }), "{name}: {other:?}");
+        let late = write(&calm, name, 5, When::Exists).await;
+        assert!(matches!(late, Written::Refused { .. }), "{name}: {late:?}");
+        let read = calm.read(&document(name), Read::STRONG).await.expect("reads");
+        assert_eq!(read, Some(item(number)), "{name}");
     }
+    // What is left of it may be erased as what is left of a removal.
+    lose(&script, "UpdateItem");
+    write(&store, "erased", 5, When::Exists).await;
+    let key = [
+        ("pk", AttributeValue::S("/d/erased".into())),
+        ("sk", AttributeValue::N("0".into())),
+    ];
+    let key = key.map(|(name, value)| (name.to_owned(), value));
+    let client = engine.client(Script::default());
+    let get = client.get_item().table_name("table").set_key(Some(key.into()));
+    let left = get.send().await.expect("gets").item.expect("a tombstone");
+    let erasable: i64 = left["t"].as_n().expect("a number").parse().expect("seconds");
+    let now = konserve_core::Environment::default().clock.now().as_millis() / 1000;
+    assert!(
+        (15 * 60 - 60..15 * 60 + 60).contains(&(erasable - now)),
+        "{erasable} at {now}"
+    );
+}
+
+#[tokio::test]
+async fn what_comes_or_goes_between_a_refusal_and_its_bar_makes_no_difference() {
+    let engine = Engine::start().await;
+    let (store, calm, script) = handles(&engine).await;
+    // Nothing is there by the refusal, and this by the time of the bar.
+    for (name, number) in [("older", 2), ("newer", 9), ("itself", 5)] {
+        write(&calm, name, number, When::Newer).await;
+        lose(&script, "UpdateItem");
+        script.push(refused_over(""));
+        let answer = write(&store, name, 5, When::Exists).await;
+        if name == "itself" {
+            assert!(matches!(answer, Written::Applied { .. }), "{answer:?}");
+            continue;
+        }
+        assert_eq!(answer, Written::Refused { current: None }, "{name}");
+        let late = write(&calm, name, 5, When::Exists).await;
+        assert!(matches!(late, Written::Refused { .. }), "{name}: {late:?}");
+        let read = calm.read(&document(name), Read::STRONG).await.expect("reads");
+        assert_eq!(read, Some(item(number)), "{name}");
+    }
+    // Revision 1 is there by the refusal, and nothing by the time of the bar.
+    lose(&script, "UpdateItem");
+    script.push(refused_over(
+        r#","Item":{"r":{"B":"AAAAAAAAAAEHBwcHBwcHBw=="},"m":{"B":"AA=="},"c":{"N":"1"},"r1":{"B":""}}"#,
+    ));
+    let Written::Refused { current: Some(current) } = write(&store, "gone", 5, When::Absent).await else {
+        panic!("it is refused");
+    };
+    assert_eq!(current.rev(), rev(1));
+    let late = write(&calm, "gone", 5, When::Absent).await;
+    assert!(matches!(late, Written::Refused { .. }), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_refused_removal_of_several_that_are_not_there_is_kept_out_for_good() {
+    let engine = Engine::start().await;
+    let (store, calm, script) = handles(&engine).await;
+    let remove = |name: &str| Mutation::Remove {
+        at: document(name),
+        rev: rev(5),
+        when: When::Exists,
+    };
+    let commit = || vec![remove("a"), remove("b")];
+    lose(&script, "TransactWriteItems");
+    // Neither part is there to be told, and the answer of what is made then is lost.
+    (0..2).for_each(|_| script.push(refused_over("")));
+    script.push(Reply::error("UpdateItem", 500, "InternalServerError").carried_out());
+    let answer = store.commit(commit()).await.expect("an answer");
+    let Committed::Refused(refusals) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(refusals.iter().all(|refusal| refusal.current.is_none()), "{refusals:?}");
+    for name in ["a", "b"] {
+        write(&calm, name, if name == "a" { 6 } else { 2 }, When::Newer).await;
+    }
+    let late = calm.commit(commit()).await.expect("an answer");
+    assert!(matches!(late, Committed::Refused(_)), "{late:?}");
+    assert_eq!(
+        calm.read(&document("b"), Read::STRONG).await.expect("reads"),
+        Some(item(2))
+    );
+    // Something that is there is preferred: nothing is made where nothing is.
+    write(&calm, "c", 1, When::Newer).await;
+    lose(&script, "TransactWriteItems");
+    let answer = store.commit(vec![remove("d"), remove("c")]).await.expect("an answer");
+    assert!(matches!(answer, Committed::Refused(_)), "{answer:?}");
+    let low = write(&calm, "d", 1, When::Absent).await;
+    assert!(matches!(low, Written::Applied { .. }), "{low:?}");
 }
 
 #[tokio::test]
@@ -349,6 +515,79 @@ async fn a_commit_that_is_refused_by_a_check_alone_is_kept_out_as_well() {
         calm.read(&document("a"), Read::STRONG).await.expect("reads"),
         Some(item(1))
     );
+}
+
+#[tokio::test]
+async fn a_commit_that_left_no_trace_at_a_busy_item_is_found_out_by_another() {
+    let engine = Engine::start().await;
+    let (store, calm, script) = handles(&engine).await;
+    for applied in [true, false] {
+        let (busy, quiet) = (format!("busy {applied}"), format!("quiet {applied}"));
+        write(&calm, &quiet, 1, When::Newer).await;
+        let commit = || {
+            let quiet = put(&quiet, item(5), When::Matches(rev(1)));
+            vec![put(&busy, item(5), When::Newer), quiet]
+        };
+        if applied {
+            assert_eq!(calm.commit(commit()).await.expect("an answer"), Committed::Applied);
+        }
+        for number in 10..16 {
+            write(&calm, &busy, number, When::Newer).await;
+        }
+        if applied {
+            // What was refused there says nothing of the commit.
+            write(&calm, &quiet, 6, When::Newer).await;
+        }
+        lose(&script, "TransactWriteItems");
+        if applied {
+            // Revisions 15 to 11 are at the busy one, and nothing is said of the other.
+            let item = r#"{"r":{"B":"AAAAAAAAAA8HBwcHBwcHBw=="},"r1":{"B":"AAAAAAAAAA4HBwcHBwcHBw=="},"r2":{"B":"AAAAAAAAAA0HBwcHBwcHBw=="},"r3":{"B":"AAAAAAAAAAwHBwcHBwcHBw=="},"r4":{"B":"AAAAAAAAAAsHBwcHBwcHBw=="},"m":{"B":"AA=="},"c":{"N":"1"}}"#;
+            let failed = format!(r#"{{"Code":"ConditionalCheckFailed","Item":{item}}}"#);
+            let body = format!(r#"{{"__type":"{CANCELLED}","CancellationReasons":[{failed},{{"Code":"None"}}]}}"#);
+            script.push(Reply::answer("TransactWriteItems", 400, &body));
+        }
+        match (applied, store.commit(commit()).await.expect("is found out")) {
+            (true, Committed::Applied) | (false, Committed::Refused(_)) => {}
+            (_, answer) => panic!("{applied}: {answer:?}"),
+        }
+        // With nothing that tells, nobody knows.
+        let commit = vec![put(&busy, item(5), When::Newer)];
+        lose(&script, "TransactWriteItems");
+        check_kind(store.commit(commit).await, ErrorKind::UnknownOutcome);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_left_no_trace_but_may_still_be_applied_is_not_called_refused() {
+    let engine = Engine::start().await;
+    let (store, calm, script) = handles(&engine).await;
+    write(&calm, "a", 1, When::Newer).await;
+    let check = Mutation::Check {
+        at: document("needed"),
+        when: When::Exists,
+    };
+    lose(&script, "TransactWriteItems");
+    let commit = || vec![put("a", item(5), When::Matches(rev(1))), check.clone()];
+    check_kind(store.commit(commit()).await, ErrorKind::UnknownOutcome);
+    write(&calm, "needed", 1, When::Newer).await;
+    assert_eq!(calm.commit(commit()).await.expect("an answer"), Committed::Applied);
+}
+
+#[tokio::test]
+async fn a_commit_of_checks_is_never_in_doubt() {
+    let engine = Engine::start().await;
+    let (store, calm, script) = handles(&engine).await;
+    write(&calm, "there", 1, When::Newer).await;
+    let check = |name: &str| Mutation::Check {
+        at: document(name),
+        when: When::Absent,
+    };
+    lose(&script, "TransactWriteItems");
+    let commit = vec![check("nothing"), check("there")];
+    let Committed::Refused(refusals) = store.commit(commit).await.expect("an answer") else {
+        panic!("it is refused");
+    };
+    assert!(matches!(refusals[..], [Refusal { index: 1, .. }]), "{refusals:?}");
 }
 
 #[tokio::test]

@@ -57,6 +57,12 @@ fn items(members: usize, operations: Vec<Operation<ItemsCall, ItemsAnswer>>) -> 
     check(&Items::new(vec![Place::Vacant; members], &history), &history)
 }
 
+fn items_after_failures(operations: Vec<Operation<ItemsCall, ItemsAnswer>>) -> Result<(), Finding> {
+    let history = History::new(operations);
+    let model = Items::new(vec![Place::Vacant], &history).after_failures(true);
+    check(&model, &history)
+}
+
 fn read(member: usize) -> ItemsCall {
     ItemsCall::Read { member }
 }
@@ -192,6 +198,24 @@ fn a_refusal_that_tells_what_is_not_there_is_told() {
     bad(items(1, history), "refused: 0 by tombstone r1");
     let history = vec![done(0, 1, write(2, When::Absent), refused(Place::Vacant))];
     bad(items(1, history), "refused: 0 by nothing");
+}
+
+#[test]
+fn a_tombstone_that_nobody_left_is_told_unless_something_failed() {
+    let left = Place::Tombstone(rev(2));
+    let history = |last| {
+        vec![
+            done(0, 1, write(3, When::Exists), refused(Place::Vacant)),
+            done(2, 3, write(1, When::Absent), refused(left)),
+            done(4, 5, write(4, When::Newer), ItemsAnswer::Applied(Some(left))),
+            last,
+        ]
+    };
+    let fine = done(6, 7, read(0), found(4));
+    good(items_after_failures(history(fine.clone())));
+    bad(items(1, history(fine)), "refused: 0 by tombstone r2");
+    let again = done(6, 7, write(5, When::Absent), refused(left));
+    bad(items_after_failures(history(again)), "refused: 0 by tombstone r2");
 }
 
 #[test]
