@@ -22,7 +22,7 @@ fn the_code_of_the_guide_is_the_code_of_the_example() {
 
 #[test]
 fn the_example_is_as_short_as_the_guide_says() {
-    assert!(GUIDE.contains("fewer than 270 lines"));
+    assert!(GUIDE.contains("fewer than 280 lines"));
     let lines = ENGINE.lines().count();
-    assert!(lines < 270, "the example engine has {lines} lines");
+    assert!(lines < 280, "the example engine has {lines} lines");
 }

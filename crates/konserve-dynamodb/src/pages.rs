@@ -293,8 +293,13 @@ impl Connection {
         let mut items = Vec::new();
         for attributes in output.items.into_iter().flatten() {
             let address = self.layout.address(&attributes)?;
+            if how.tombstones {
+                let stored = layout::occupant(attributes).map_err(|error| error.with_key(&address.partition))?;
+                items.push((address, stored));
+                continue;
+            }
             let occupant = self.occupant(&address, attributes, now)?;
-            if how.tombstones || occupant.item().is_some() {
+            if occupant.item().is_some() {
                 items.push((address, occupant));
             }
         }

@@ -66,9 +66,14 @@ impl Data {
         Ok(self.shared(self.place(at).shard)?.get(at, || self.now()))
     }
 
-    /// Some state of an address, now or before: `choose` gets their number, and the last one is the present.
+    /// What is stored at an address, whether or not it has expired.
+    pub(crate) fn stored(&self, at: &Address) -> Result<Option<Occupant>> {
+        Ok(self.shared(self.place(at).shard)?.stored(at).cloned())
+    }
+
+    /// What was or is stored at an address: `choose` gets the number of its states, and the last one is the present.
     pub(crate) fn once(&self, at: &Address, choose: impl FnOnce(usize) -> usize) -> Result<Option<Occupant>> {
-        Ok(self.shared(self.place(at).shard)?.once(at, choose, || self.now()))
+        Ok(self.shared(self.place(at).shard)?.once(at, choose).cloned())
     }
 
     /// What is at these addresses, all at one moment.

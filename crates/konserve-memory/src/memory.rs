@@ -426,7 +426,11 @@ impl Everything {
                 }
                 continue;
             };
-            let occupant = match as_of(&occupant, || self.memory.data.now()) {
+            let occupant = match self.how.tombstones {
+                true => Occupant::clone(&occupant),
+                false => as_of(&occupant, || self.memory.data.now()),
+            };
+            let occupant = match occupant {
                 Occupant::Item(item) => Occupant::Item(trimmed(item, self.how.how)),
                 Occupant::Tombstone(_) if !self.how.tombstones => continue,
                 tombstone => tombstone,

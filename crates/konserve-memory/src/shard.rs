@@ -46,8 +46,13 @@ impl Shard {
 
     /// What is at an address, expired items as the tombstones that they count as by `now`, which is asked only if it matters.
     pub(crate) fn get(&self, at: &Address, now: impl FnOnce() -> Instant) -> Option<Occupant> {
-        let stored = self.contents(at.space).partitions.get(&at.partition)?.get(&at.row)?;
-        Some(as_of(stored, now))
+        Some(as_of(self.stored(at)?, now))
+    }
+
+    /// What is stored at an address.
+    pub(crate) fn stored(&self, at: &Address) -> Option<&Occupant> {
+        let rows = self.contents(at.space).partitions.get(&at.partition)?;
+        rows.get(&at.row).map(Arc::as_ref)
     }
 
     pub(crate) fn put(&mut self, at: Address, place: Place, occupant: Occupant) {
@@ -87,16 +92,11 @@ impl Shard {
     }
 
     /// Some state of an address, now or before: `choose` gets their number, and the last one is the present.
-    pub(crate) fn once(
-        &self,
-        at: &Address,
-        choose: impl FnOnce(usize) -> usize,
-        now: impl FnOnce() -> Instant,
-    ) -> Option<Occupant> {
+    pub(crate) fn once(&self, at: &Address, choose: impl FnOnce(usize) -> usize) -> Option<&Occupant> {
         let past = self.past.as_ref().map_or(&[][..], |past| past.of(at));
         match past.get(choose(past.len() + 1)) {
-            Some(state) => state.as_ref().map(|stored| as_of(stored, now)),
-            None => self.get(at, now),
+            Some(state) => state.as_deref(),
+            None => self.stored(at),
         }
     }
 

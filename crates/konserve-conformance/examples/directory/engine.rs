@@ -96,17 +96,23 @@ impl Directory {
         self.folder(at.space, &at.partition).join(format!("r{}", at.row))
     }
 
-    /// What is at an address. Only a file that is not there is absence; everything else that goes wrong is an error.
-    fn load(&self, at: &Address, body: bool) -> io::Result<Option<Occupant>> {
+    /// What is stored at an address. Only a file that is not there is absence; everything else that goes wrong is an error.
+    fn stored(&self, at: &Address, body: bool) -> io::Result<Option<Occupant>> {
         let bytes = match fs::read(self.file(at)) {
             Err(error) if error.kind() == Io::NotFound => return Ok(None),
             bytes => bytes?,
         };
         let occupant = Occupant::from_bytes(bytes.into()).map_err(|error| io::Error::new(Io::InvalidData, error))?;
-        Ok(Some(match occupant.as_of(self.environment.clock.now()) {
+        Ok(Some(match occupant {
             Occupant::Item(item) if !body => Occupant::Item(Item { body: None, ..item }),
             whole => whole,
         }))
+    }
+
+    /// What that counts as by now.
+    fn load(&self, at: &Address, body: bool) -> io::Result<Option<Occupant>> {
+        let now = self.environment.clock.now();
+        Ok(self.stored(at, body)?.map(|stored| stored.as_of(now)))
     }
 
     /// Old or new, and new for good once this returns.
@@ -236,9 +242,14 @@ impl Backend for Directory {
             let folder = this.root.join(space.letter().to_string());
             let mut found = this.addresses(space, folder, true)?;
             found.retain(|at| how.after.as_ref().is_none_or(|after| at > after));
-            let wanted = |occupant: &Occupant| how.tombstones || occupant.item().is_some();
-            let load = |at: Address| Ok(this.load(&at, how.how.body)?.filter(wanted).map(|found| (at, found)));
-            found.into_iter().filter_map(|at| load(at).transpose()).collect()
+            let find = |at: &Address| match how.tombstones {
+                true => this.stored(at, how.how.body),
+                false => Ok(this.load(at, how.how.body)?.filter(|found| found.item().is_some())),
+            };
+            let found = found.into_iter();
+            found
+                .filter_map(|at| Some(find(&at).transpose()?.map(|found| (at, found))))
+                .collect()
         })
     }
 

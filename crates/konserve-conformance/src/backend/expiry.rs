@@ -13,7 +13,7 @@ use crate::trial::{Capability, Trial};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::new("expiry.far-away", &["B-EXPIRE-1"], far_away),
-        Trial::new("expiry.long-past", &["B-EXPIRE-2"], long_past),
+        Trial::new("expiry.long-past", &["B-EXPIRE-2", "B-LIST-2"], long_past),
         Trial::new(
             "expiry.at-its-moment",
             &["B-EXPIRE-1", "B-EXPIRE-2", "B-WHEN-6"],
@@ -64,12 +64,27 @@ async fn long_past(arena: Arc<Arena>) -> Verdict {
     let past = expired(arena.rev());
     arena.put(&at(), &past).await?;
     seen(&arena, None).await?;
-    let tombstones = Listing {
-        tombstones: true,
-        ..Listing::all(Read::STRONG)
-    };
-    let listed = arena.list(Space::Document, tombstones).await?;
-    same!(listed, [(at(), Occupant::Tombstone(past.rev))], "list with tombstones");
+    listed_as_written(&arena, &past).await
+}
+
+/// A listing with tombstones shows the item, whether or not it has expired.
+async fn listed_as_written(arena: &Arena, written: &Item) -> Verdict {
+    for how in [Read::STRONG, Read::STRONG.without_body()] {
+        let tombstones = Listing {
+            tombstones: true,
+            ..Listing::all(how)
+        };
+        let expected = Item {
+            body: written.body.clone().filter(|_| how.body),
+            ..written.clone()
+        };
+        let listed = arena.list(Space::Document, tombstones).await?;
+        same!(
+            listed,
+            [(at(), Occupant::Item(expected))],
+            "list with tombstones, {how:?}"
+        );
+    }
     Ok(())
 }
 
@@ -87,8 +102,10 @@ async fn at_its_moment(arena: Arc<Arena>) -> Verdict {
     seen(&arena, Some(&fleeting)).await?;
     clock.advance(Duration::from_millis(9));
     seen(&arena, Some(&fleeting)).await?;
+    listed_as_written(&arena, &fleeting).await?;
     clock.advance(Duration::from_millis(1));
     seen(&arena, None).await?;
+    listed_as_written(&arena, &fleeting).await?;
     let answer = arena.backend.write(&at(), late, When::Newer).await?;
     check!(
         matches!(answer, Written::Refused { .. }),

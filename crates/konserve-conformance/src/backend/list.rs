@@ -165,7 +165,7 @@ async fn tombstones_on_request(arena: Arc<Arena>) -> Verdict {
     expected.extend([
         (gone, Occupant::Tombstone(removed)),
         (never, Occupant::Tombstone(fenced)),
-        (old, Occupant::Tombstone(past.rev)),
+        (old, Occupant::Item(past)),
     ]);
     let found = once(arena.list(Space::Document, with_tombstones()).await?)?;
     same!(found, expected, "with tombstones");

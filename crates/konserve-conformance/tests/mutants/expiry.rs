@@ -67,6 +67,18 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             || Until::new(Where::List),
         ),
         Mutant::new(
+            "expiry.listed-as-tombstones",
+            "list.tombstones-on-request",
+            "a collector is told what counts as a tombstone by the clock of this machine, and not when it ended",
+            || ListedAsTombstones,
+        ),
+        Mutant::new(
+            "expiry.listed-as-tombstones-to-collectors",
+            "store.ttl-is-collected",
+            "what has ended is collected as if it had ended when it was written",
+            || ListedAsTombstones,
+        ),
+        Mutant::new(
             "expiry.of-meta-forgotten",
             "expiry.long-past",
             "reads without the body fetch some attributes only, and the expiry is not among them",
@@ -99,6 +111,7 @@ pub(crate) fn mutants() -> Vec<Mutant> {
     ]
 }
 
+struct ListedAsTombstones;
 struct LostInCommits;
 struct OfThePredecessor;
 struct LeftOutOfMeta;
@@ -128,6 +141,17 @@ impl Wrong for Expires {
     async fn write(&self, right: &Right, at: &Address, item: Item, when: When) -> Result<Written> {
         let expires = item.expires.map(self.0);
         right.write(at, Item { expires, ..item }, when).await
+    }
+}
+
+#[async_trait]
+impl Wrong for ListedAsTombstones {
+    fn list(&self, right: &Right, space: Space, how: Listing) -> Listed {
+        let now = right.clock.now();
+        let listed = right.list(space, how);
+        listed
+            .map(move |one| one.map(|(at, there)| (at, there.as_of(now))))
+            .boxed()
     }
 }
 

@@ -151,7 +151,8 @@ impl Backend for Shelf {
         }
         let found = map.into_iter().filter_map(move |(at, there)| {
             let wanted = at.space == space && how.after.as_ref().is_none_or(|after| at > *after);
-            match now(&there) {
+            let there = if how.tombstones { there } else { now(&there) };
+            match there {
                 Occupant::Item(item) => wanted.then(|| (at, Occupant::Item(shown(item, how.how)))),
                 tombstone => (wanted && how.tombstones).then_some((at, tombstone)),
             }

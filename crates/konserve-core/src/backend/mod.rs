@@ -182,7 +182,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// # Behavior
     ///
     /// - Every occupant that is there during the whole listing comes, once; one that comes or goes meanwhile may or may
-    ///   not. Tombstones come only when asked for ([`Listing::tombstones`]), expired items then among them.
+    ///   not. Without [`Listing::tombstones`], items come that have not expired; with it, everything that is stored, tombstones and
+    ///   expired items, these as they were written: who purges them has to know when they ended.
     /// - Unless [`Listing::how`] is strong, each address by itself may lag, as in [`rows`](Self::rows).
     /// - The order is the engine's own and nothing may rely on it, but it is stable: with [`Listing::after`], the listing
     ///   goes on behind that address, whether or not there is still something at it.

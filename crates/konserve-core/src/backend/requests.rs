@@ -250,7 +250,7 @@ impl ListingPart {
 pub struct Listing {
     /// How to read each.
     pub how: Read,
-    /// Deliver tombstones as well.
+    /// Deliver all that is stored: tombstones as well, and items that have expired, as items.
     pub tombstones: bool,
     /// Only this part.
     pub part: ListingPart,

@@ -59,9 +59,9 @@ pub struct CollectReport {
     pub logs_removed: u64,
     /// Rows of logs that were purged.
     pub log_rows_purged: u64,
-    /// Tombstones that were purged.
+    /// Tombstones and ended documents that were purged.
     pub tombstones_purged: u64,
-    /// What is to be removed, but has to wait: generations, logs and tombstones.
+    /// What is to be removed, but has to wait: generations, logs, tombstones and ended documents.
     pub waiting: u64,
     /// Records that are damaged or of a newer version, and were left alone with what they name. Each is logged as a warning,
     /// with its address.
@@ -194,13 +194,19 @@ async fn collect_tombstones(
     let listed = everything(&store.backend, Space::Document, &listing);
     let mut waiting = 0;
     let old = listed.try_filter_map(|(at, occupant)| {
-        let purge = match occupant {
-            Occupant::Item(_) => None,
-            Occupant::Tombstone(rev) if store.now().since(rev.instant()) < patience.request_horizon => {
+        let now = store.now();
+        // What has ended by this clock has not by all others: a writer may still mean to change it, or a reader to read it.
+        let gone_since = match &occupant {
+            Occupant::Item(item) => item.expires.filter(|_| item.is_expired(now)),
+            Occupant::Tombstone(rev) => Some(rev.instant()),
+        };
+        let purge = match gone_since {
+            None => None,
+            Some(since) if now.since(since) < patience.request_horizon => {
                 waiting += 1;
                 None
             }
-            Occupant::Tombstone(rev) => Some(Purge::Tombstone(at, rev)),
+            Some(_) => Some(Purge::Tombstone(at, occupant.rev())),
         };
         std::future::ready(Ok(purge))
     });

@@ -310,3 +310,76 @@ async fn chunks_of_what_has_ended_are_collected_and_those_of_what_lives_are_not(
         assert_eq!(left, [], "what has ended leaves nothing behind");
     }
 }
+
+#[tokio::test]
+async fn a_collector_whose_clock_is_ahead_takes_nothing_that_others_can_still_read() {
+    let (clock, memory, store) = timed();
+    let large = "z".repeat(20_000);
+    let ttl = 600 * MINUTE;
+    store.assoc("small", "z").ttl(ttl).await.unwrap();
+    store.assoc("large", &large).ttl(ttl).await.unwrap();
+    store.bassoc("binary", large.clone()).ttl(ttl).await.unwrap();
+    let drift = Duration::from_millis(quiet().max_clock_drift_ms);
+    let ahead = || async {
+        clock.advance(drift);
+        let report = store.collect().await.unwrap();
+        clock.turn_back(drift);
+        report
+    };
+    let readable = || async {
+        assert_eq!(store.get::<String>("small").await.unwrap().as_deref(), Some("z"));
+        assert_eq!(store.get::<String>("large").await.unwrap().as_ref(), Some(&large));
+        let binary = store.bget("binary").await.unwrap().unwrap();
+        assert_eq!(binary.bytes().await.unwrap(), large.as_bytes());
+    };
+    // Until shortly before the end, whenever that collector comes.
+    let mut left = ttl;
+    while left > MINUTE {
+        let report = ahead().await;
+        assert_eq!(
+            (report.tombstones_purged, report.chunks_purged),
+            (0, 0),
+            "{left:?} before the end"
+        );
+        readable().await;
+        let step = if left > 10 * MINUTE { left - 10 * MINUTE } else { MINUTE };
+        clock.advance(step);
+        left -= step;
+    }
+    clock.advance(MINUTE - Duration::from_millis(1));
+    ahead().await;
+    readable().await;
+    // Nor does it as long as a request from before the end may be on its way.
+    clock.advance(Duration::from_millis(1));
+    let horizon = Duration::from_millis(quiet().request_horizon_ms);
+    clock.advance(horizon - Duration::from_millis(1));
+    let report = ahead().await;
+    assert_eq!(report.tombstones_purged, 0, "fences are needed");
+    assert!(report.waiting >= 3, "{report:?}");
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(ahead().await.tombstones_purged, 3);
+    for _ in 0..4 {
+        clock.advance(60 * MINUTE);
+        store.collect().await.unwrap();
+    }
+    let mut listing = Listing::all(Read::STRONG);
+    listing.tombstones = true;
+    for space in [Space::Document, Space::Chunk, Space::Generation] {
+        let left: Vec<_> = memory.list(space, listing.clone()).try_collect().await.unwrap();
+        assert_eq!(left, [], "what has ended leaves nothing behind");
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_and_waits_is_counted_and_what_lives_is_not() {
+    let (clock, _, store) = timed();
+    store.assoc("ends", &1).ttl(60 * MINUTE).await.unwrap();
+    store.assoc("lives", &1).ttl(6_000 * MINUTE).await.unwrap();
+    store.assoc("stays", &1).await.unwrap();
+    assert_eq!(store.collect().await.unwrap().waiting, 0);
+    clock.advance(60 * MINUTE);
+    let report = store.collect().await.unwrap();
+    assert_eq!((report.waiting, report.tombstones_purged), (1, 0));
+    assert_eq!(store.collect().without_waiting().await.unwrap().tombstones_purged, 1);
+    assert_eq!(store.get::<i64>("lives").await.unwrap(), Some(1));
+}

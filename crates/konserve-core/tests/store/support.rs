@@ -16,6 +16,11 @@ impl ManualClock {
     pub(crate) fn advance(&self, time: Duration) {
         self.0.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
     }
+
+    /// Undoes that: what was done meanwhile was done by somebody whose clock is ahead.
+    pub(crate) fn turn_back(&self, time: Duration) {
+        self.0.fetch_sub(time.as_millis() as u64, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {

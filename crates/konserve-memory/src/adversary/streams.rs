@@ -8,13 +8,20 @@ use konserve_core::backend::{Address, Item, Listing, Occupant, Order, Read, RowQ
 use super::chance::Chance;
 use crate::Memory;
 use crate::memory::trimmed;
-use crate::shard::Listed;
+use crate::shard::{Listed, as_of};
 
 /// What is, or for an eventual read ever was, at an address.
 pub(super) fn look(memory: &Memory, chance: &Chance, at: &Address, how: Read) -> Result<Option<Occupant>> {
     let data = memory.readable(how)?;
+    let found = stored(memory, chance, at, how)?;
+    Ok(found.map(|found| as_of(&found, || data.now())))
+}
+
+/// The same as it is stored, whether or not it has expired.
+fn stored(memory: &Memory, chance: &Chance, at: &Address, how: Read) -> Result<Option<Occupant>> {
+    let data = memory.readable(how)?;
     if how.strong || chance.one_in(2) {
-        return data.get(at);
+        return data.stored(at);
     }
     data.once(at, |states| chance.below(states))
 }
@@ -122,7 +129,11 @@ impl Everything {
             };
             self.chance.pause().await;
             let at = Address::new(self.space, partition, row);
-            let occupant = match look(&self.memory, &self.chance, &at, self.how.how)? {
+            let found = match self.how.tombstones {
+                true => stored(&self.memory, &self.chance, &at, self.how.how)?,
+                false => look(&self.memory, &self.chance, &at, self.how.how)?,
+            };
+            let occupant = match found {
                 Some(Occupant::Item(item)) => Occupant::Item(trimmed(item, self.how.how)),
                 Some(tombstone) if self.how.tombstones => tombstone,
                 _ => continue,
