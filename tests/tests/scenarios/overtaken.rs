@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::TryStreamExt;
 use konserve_core::backend::Space;
+use konserve_core::layer::{Call, Fault};
 use konserve_core::store::{Body, Options};
 use konserve_core::{ErrorKind, Result, Store};
 use konserve_tests::fixture::{Fixture, small_items};
@@ -20,6 +21,7 @@ konserve_tests::on_both_engines!(
     readers_overtaken_at_any_call_return_old_or_new,
     readers_overtaken_again_and_again_return_one_version,
     writers_overtaken_by_a_collector_at_any_call_write_all_or_nothing_and_leave_nothing,
+    writers_that_fail_after_a_collector_gave_them_up_leave_nothing,
 );
 
 /// The key that nobody overtakes a reader at.
@@ -338,6 +340,88 @@ async fn writers_overtaken_by_a_collector_at_any_call_write_all_or_nothing_and_l
             }
         }
         assert!(given_up > 2, "{writing:?} was given up {given_up} times");
+    }
+}
+
+/// What fails of a writer that a collector has overtaken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failing {
+    /// The chunk that it was at, with others on their way, or the commit.
+    AtOnce(Fault),
+    /// The commit behind it.
+    TheCommit(Fault),
+    /// Nothing: it is refused.
+    Nothing,
+}
+
+/// A writer that took so long that its generation is gone, and one of whose requests then fails.
+async fn writers_that_fail_after_a_collector_gave_them_up_leave_nothing(fixture: Fixture) {
+    let other = fixture.handle_with(small_items()).await;
+    let new = || Version::large(1);
+    let throttled = Fault::Fails(ErrorKind::Throttled);
+    let lost = Failing::AtOnce(Fault::ReplyLost);
+    for failing in [
+        lost,
+        Failing::AtOnce(throttled),
+        Failing::TheCommit(throttled),
+        Failing::Nothing,
+    ] {
+        let mut options = small_items();
+        if failing != Failing::Nothing {
+            // By its own clock, it always took that long.
+            options.abandoned_after_ms = 0;
+        }
+        for what in ["document", "stream", "together", "entry", "log"] {
+            // On the network, the forms of it that differ most.
+            if matches!(fixture, Fixture::DynamoDb(_)) && (failing != lost || !["document", "log"].contains(&what)) {
+                continue;
+            }
+            let mut failed = 0;
+            for call in 0.. {
+                if what == "entry" {
+                    other.append("log", &Version::small(0)).await.expect("appends");
+                }
+                let calls = Arc::new(AtomicUsize::new(0));
+                let (counter, collector) = (calls.clone(), other.clone());
+                let writer = fixture.watched(options.clone(), move |asked| {
+                    let number = counter.fetch_add(1, Ordering::SeqCst);
+                    if number == call {
+                        let collected = async { collector.collect().without_waiting().await };
+                        block_in_place(|| Handle::current().block_on(collected)).expect("collects");
+                    }
+                    match (asked, failing) {
+                        (Call::Write(Space::Chunk) | Call::Commit, Failing::AtOnce(fault)) if number == call => {
+                            Some(fault)
+                        }
+                        (Call::Commit, Failing::TheCommit(fault)) => Some(fault),
+                        (Call::Write(Space::Chunk), _) => Some(Fault::Slow),
+                        _ => None,
+                    }
+                });
+                let writer = writer.await;
+                let written = match what {
+                    "document" => writer.assoc(DOCUMENT, &new()).await.map(drop),
+                    "stream" => {
+                        let body = Body::reader(std::io::Cursor::new(new().into_bytes()));
+                        writer.bassoc(BINARY, body).await.map(drop)
+                    }
+                    "together" => writer.multi_assoc(Version::together(1)).await.map(drop),
+                    _ => writer.append("log", &new()).await.map(drop),
+                };
+                failed += u32::from(written.is_err());
+                // All that can be reached goes, and so what is left could not.
+                let keys = [DOCUMENT, BINARY].into_iter().chain(TOGETHER);
+                other.multi_dissoc(keys).await.expect("removes");
+                other.dissoc("log").await.expect("removes");
+                other.collect().without_waiting().await.expect("collects");
+                let left = fixture.items().await;
+                assert_eq!(left, BTreeMap::new(), "{what}, {failing:?} at {call}: {written:?}");
+                if calls.load(Ordering::SeqCst) <= call {
+                    break;
+                }
+            }
+            assert!(failed > 2, "{what} failed {failed} times");
+        }
     }
 }
 

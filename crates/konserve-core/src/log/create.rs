@@ -22,7 +22,7 @@ use crate::{Error, ErrorKind, Key, Outcome, Result};
 pub(super) async fn create(
     operation: &Operation,
     key: &Key,
-    row: &Placed,
+    placed: &Placed,
     backoff: &mut Backoff,
 ) -> Result<Option<Tail>> {
     let store = &operation.store;
@@ -35,11 +35,15 @@ pub(super) async fn create(
         let known = store.environment.clock.uptime();
         let state = LogState::new(key.clone());
         let state_row = state.write(store, id, rev, When::Absent)?;
-        let row = placement::mutations(operation, &row_address(id, 0), row, rev, When::Absent)?;
+        let row = placement::mutations(operation, &row_address(id, 0), placed, rev, When::Absent)?;
         let head = head.item(operation, rev);
         let written = match in_one_commit(operation, &at, &head, &state_row, &row) {
-            Some(all) => commit(operation, all, backoff).await?,
-            None => write_head_last(operation, [vec![state_row], row], &at, head, known, backoff).await?,
+            Some(all) => commit(operation, all, placed, backoff).await,
+            None => write_head_last(operation, [vec![state_row], row], placed, &at, head, known, backoff).await,
+        };
+        let written = match (written, &placed.generation) {
+            (Err(error), Some(generation)) => return Err(generation.end_failed(operation, error).await),
+            (written, _) => written?,
         };
         match written {
             Written::Applied { .. } => {
@@ -85,7 +89,7 @@ fn in_one_commit(
 }
 
 /// Commits a log as a whole. Says of a refusal what is at the key.
-async fn commit(operation: &Operation, all: Vec<Mutation>, backoff: &mut Backoff) -> Result<Written> {
+async fn commit(operation: &Operation, all: Vec<Mutation>, placed: &Placed, backoff: &mut Backoff) -> Result<Written> {
     let committed = until_known(backoff, || operation.decisive_commit(all.clone())).await?;
     let refusals = match committed {
         Committed::Applied => {
@@ -99,7 +103,7 @@ async fn commit(operation: &Operation, all: Vec<Mutation>, backoff: &mut Backoff
             current: refusal.current,
         }),
         // Nobody else knows the id, so that only the generation of a large row can be in the way.
-        _ => Err(placement::given_up()),
+        _ => Err(placement::end_given_up(operation, placed).await),
     }
 }
 
@@ -107,6 +111,7 @@ async fn commit(operation: &Operation, all: Vec<Mutation>, backoff: &mut Backoff
 async fn write_head_last(
     operation: &Operation,
     unseen: [Vec<Mutation>; 2],
+    placed: &Placed,
     at: &Address,
     head: Item,
     began: Duration,
@@ -125,7 +130,7 @@ async fn write_head_last(
         match (refused, is_large) {
             (false, _) => {}
             (true, false) => return Ok(again),
-            (true, true) => return Err(placement::given_up()),
+            (true, true) => return Err(placement::end_given_up(operation, placed).await),
         }
     }
     // Later, a collector may have taken the rows for what somebody left behind.

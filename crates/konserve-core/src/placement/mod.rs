@@ -197,7 +197,11 @@ pub(crate) async fn settle(
         return operation.decisive_write(at, placed.item(operation, rev), when).await;
     };
     let all = mutations(operation, at, placed, rev, when)?;
-    match operation.decisive_commit(all).await? {
+    let committed = match operation.decisive_commit(all).await {
+        Ok(committed) => committed,
+        Err(error) => return Err(generation.end_failed(operation, error).await),
+    };
+    match committed {
         Committed::Applied => Ok(Written::Applied {
             previous: Previous::Unknown,
         }),
@@ -217,6 +221,14 @@ pub(crate) async fn settle(
                 )
             })
         }
+    }
+}
+
+/// Ends with the error that a collector gave up the generation of a placed record, whose chunks it then removes.
+pub(crate) async fn end_given_up(operation: &Operation, placed: &Placed) -> Error {
+    match &placed.generation {
+        Some(generation) => generation.end_given_up(operation).await,
+        None => given_up(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::backend::{Address, Mutation, Read, When, Written};
 use crate::head::{self, GenerationId, Manifest};
 use crate::record::{Checksum, Content};
 use crate::store::Operation;
-use crate::{Error, ErrorKind, Result, Revision};
+use crate::{Error, ErrorKind, Outcome, Result, Revision};
 
 /// A generation that is being written.
 #[derive(Debug)]
@@ -125,22 +125,50 @@ impl PendingGeneration {
     /// Ends an upload that a collector gave up: removes the chunks that this writer wrote after the collector had gone through
     /// them, and gives the error to end with. No write of a chunk may be on its way any more.
     pub(crate) async fn end_given_up(&self, operation: &Operation) -> Error {
+        self.remove_if_given_up(operation, false).await;
+        given_up()
+    }
+
+    /// Ends an upload that failed with this error, and gives the error to end with. One that nobody gave up is left to collectors.
+    /// No write of a chunk may be on its way any more, as far as that is known.
+    pub(crate) async fn end_failed(&self, operation: &Operation, error: Error) -> Error {
+        let in_doubt = error.outcome() == Outcome::Unknown;
+        if self.may_be_given_up(operation) && self.remove_if_given_up(operation, in_doubt).await && error.is_retryable()
+        {
+            return given_up().with_source(error);
+        }
+        error
+    }
+
+    /// Whether the row has not been written for so long that a collector may have taken it away, and what is written now could be
+    /// reached from nowhere.
+    fn may_be_given_up(&self, operation: &Operation) -> bool {
+        let store = &operation.store;
+        let age = store.environment.clock.uptime().saturating_sub(self.refreshed);
+        age >= store.options.abandoned_after()
+    }
+
+    /// Removes the chunks if the generation was given up, and says whether it was. One whose commit is in doubt may have been live, and
+    /// have readers still.
+    async fn remove_if_given_up(&self, operation: &Operation, in_doubt: bool) -> bool {
         let removed = async {
             let row = operation.read(&row_address(self.id), Read::STRONG).await?;
             let row = row.map(|row| Row::decode(&operation.store.envelope, &row.meta));
             match row.transpose()?.map(|row| row.state) {
+                // A collector will go through it once more.
+                Some(State::Dead) if in_doubt => Ok(false),
                 None | Some(State::Dead | State::Purged) => {
                     purge_chunks(operation, self.id, Some(self.next)).await?;
+                    Ok(true)
                 }
-                // Nobody gave it up, whatever the refusal said.
-                Some(State::Pending | State::Live) => {}
+                // Nobody gave it up, whatever a refusal said.
+                Some(State::Pending | State::Live) => Ok::<_, Error>(false),
             }
-            Ok::<_, Error>(())
         };
-        if let Err(error) = removed.await {
+        removed.await.unwrap_or_else(|error| {
             tracing::debug!(kind = %error.kind(), "chunks of an upload that was given up may be left");
-        }
-        given_up()
+            false
+        })
     }
 
     /// Writes chunks one behind the other, as many at a time as the options say. The next one is asked for only when there is
@@ -150,22 +178,37 @@ impl PendingGeneration {
         let most = operation.store.options.chunks_in_flight.max(1);
         let mut chunks = std::pin::pin!(chunks.fuse());
         let mut writes = FuturesUnordered::new();
-        loop {
+        let failed = loop {
             tokio::select! {
                 biased;
-                Some(written) = writes.next() => written?,
+                Some(written) = writes.next() => if let Err(error) = written {
+                    break error;
+                },
                 chunk = chunks.next(), if !chunks.is_done() && writes.len() < most => {
-                    let Some(chunk) = chunk.transpose()? else { continue };
-                    if !self.is_kept(operation).await? {
-                        while writes.next().await.is_some() {}
-                        return Err(self.end_given_up(operation).await);
+                    let chunk = match chunk.transpose() {
+                        Ok(Some(chunk)) => chunk,
+                        Ok(None) => continue,
+                        Err(error) => break error,
+                    };
+                    match self.is_kept(operation).await {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            while writes.next().await.is_some() {}
+                            return Err(self.end_given_up(operation).await);
+                        }
+                        Err(error) => break error,
                     }
                     writes.push(write_chunk(operation, id, self.next, chunk));
                     self.next += 1;
                 }
                 else => return Ok(()),
             }
+        };
+        // What is still on its way is of no use, but for a collector that was there before it, it would be out of reach.
+        if self.may_be_given_up(operation) {
+            while writes.next().await.is_some() {}
         }
+        Err(self.end_failed(operation, failed).await)
     }
 
     /// Tells collectors from time to time that the writer is alive; `false` when one gave it up.

@@ -332,7 +332,14 @@ impl Batch {
         let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
         let mut rev = store.revisions.next();
         loop {
-            let refusals = match operation.decisive_commit(self.mutations(operation, rev)?).await? {
+            let committed = match (
+                operation.decisive_commit(self.mutations(operation, rev)?).await,
+                &self.generation,
+            ) {
+                (Err(error), Some(pending)) => return Err(pending.end_failed(operation, error).await),
+                (committed, _) => committed?,
+            };
+            let refusals = match committed {
                 Committed::Applied => {
                     for generation in replaced {
                         generation::retire(operation, generation);

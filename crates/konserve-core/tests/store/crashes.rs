@@ -4,12 +4,15 @@
 //! suite, on every engine.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use konserve_core::backend::{Backend, Listing, Purge, Read, Space, When};
 use konserve_core::{ErrorKind, Store};
 use konserve_memory::Memory;
+use tokio::runtime::Builder;
 
 use crate::support::{manual, quiet, small_items};
 use konserve_core::layer::{Call, Fault, Layer};
@@ -262,4 +265,77 @@ async fn a_log_whose_removal_died_half_way_is_removed_on_engines_without_transac
         assert!(sound.dissoc("log").await.unwrap());
         sound.assoc("log", "a document").await.unwrap();
     }
+}
+
+/// Collects, called from within a call of the engine, which is not asynchronous there.
+fn collect_meanwhile(memory: &Memory) {
+    let other = Store::builder(memory.handle()).options(quiet()).build();
+    let collected = std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { other.collect().without_waiting().await.expect("collects") });
+    });
+    collected.join().expect("is collected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_was_given_up_and_fails_ends_when_nothing_of_it_is_on_its_way() {
+    const LONG: Duration = Duration::from_secs(10);
+    let memory = Memory::builder().item_limit(4096).build();
+    let (collector, chunks) = (memory.handle(), AtomicUsize::new(0));
+    let layer = Layer::new(memory.handle(), move |call| match call {
+        Call::Write(Space::Chunk) => match chunks.fetch_add(1, Ordering::SeqCst) {
+            0 => Some(Fault::Takes(LONG)),
+            1 => {
+                collect_meanwhile(&collector);
+                Some(Fault::Fails(ErrorKind::Throttled))
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    let mut options = quiet();
+    options.abandoned_after_ms = 0;
+    let writer = Store::builder(layer).options(options).build();
+    let began = tokio::time::Instant::now();
+    let error = writer.assoc("k", &large("n")).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert!(began.elapsed() >= LONG, "the first chunk was still on its way");
+    assert_eq!(count(&memory, Space::Chunk).await, 0);
+}
+
+/// The head of such a log does not fit into one commit with the rest of it.
+#[tokio::test]
+async fn a_writer_that_is_given_up_while_it_creates_a_log_in_two_steps_leaves_nothing() {
+    let key = "k".repeat(2_500);
+    let mut given_up = 0;
+    for call in 0.. {
+        let memory = Memory::builder().least_limits().build();
+        let (collector, calls) = (memory.handle(), Arc::new(AtomicUsize::new(0)));
+        let counter = calls.clone();
+        let layer = Layer::new(memory.handle(), move |_| {
+            if counter.fetch_add(1, Ordering::SeqCst) == call {
+                collect_meanwhile(&collector);
+            }
+            None
+        });
+        let writer = Store::builder(layer).options(quiet()).build();
+        let written = writer.append(key.clone(), &"x".repeat(20_000)).await;
+        if let Err(error) = &written {
+            assert!(error.is_retryable(), "{call}: {error:?}");
+            given_up += 1;
+        }
+        let other = Store::builder(memory.handle()).options(quiet()).build();
+        other.dissoc(key.clone()).await.expect("removes");
+        // Rows without a head are marked first, and then removed.
+        for _ in 0..2 {
+            other.collect().without_waiting().await.expect("collects");
+        }
+        for space in Space::ALL {
+            assert_eq!(count(&memory, space).await, 0, "{space:?}, {call}: {written:?}");
+        }
+        if calls.load(Ordering::SeqCst) <= call {
+            break;
+        }
+    }
+    assert!(given_up > 2, "given up {given_up} times");
 }
