@@ -1,6 +1,7 @@
 //! What errors mean: kinds by code, certain and unknown outcomes, and nothing secret in any text.
 
 use std::error::Error as _;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,8 +12,10 @@ use futures::TryStreamExt;
 use konserve_core::backend::{Backend, Committed, Listing, Mutation, Partition, Read, RowQuery, Space, When, Written};
 use konserve_core::{Error, ErrorKind, Outcome};
 use konserve_dynamodb::{DynamoConfig, DynamoDb};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::support::{Engine, Reply, at, check_kind, document, item, put, rev};
 
@@ -301,6 +304,69 @@ async fn no_answer_in_time_is_unavailable_for_reads_and_unknown_for_mutations() 
     // Well below the default of one attempt, and generous to a busy machine.
     assert!(started.elapsed() < Duration::from_secs(15));
     accepting.abort();
+}
+
+/// Lets a client through to an engine until it is told to stop, and then waits until the client has hung up.
+async fn relay(mut client: TcpStream, engine: String, mut stop: watch::Receiver<bool>) {
+    let mut server = TcpStream::connect(engine).await.expect("the engine listens");
+    let stopped = tokio::select! {
+        _ = copy_bidirectional(&mut client, &mut server) => false,
+        _ = stop.wait_for(|stop| *stop) => true,
+    };
+    if stopped {
+        drop(client.shutdown().await);
+        drop(client.read_to_end(&mut Vec::new()).await);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_made_in_time_was_never_sent_anything_over() {
+    let engine = Engine::start().await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let listener = Arc::new(socket.listen(1).expect("listens"));
+    let entrance = listener.local_addr().expect("an address");
+    let (stop, stopped) = watch::channel(false);
+    let (accepting, behind) = (Arc::clone(&listener), engine.endpoint.replace("http://", ""));
+    let passing = tokio::spawn(async move {
+        let (mut relays, mut until) = (JoinSet::new(), stopped.clone());
+        loop {
+            tokio::select! {
+                Ok((client, _)) = accepting.accept() => {
+                    relays.spawn(relay(client, behind.clone(), stopped.clone()));
+                }
+                _ = until.wait_for(|stop| *stop) => break,
+            }
+        }
+        relays.join_all().await;
+    });
+    let mut config = engine.config("table");
+    config.endpoint = Some(format!("http://{entrance}"));
+    config.max_attempts = NonZeroU32::new(2);
+    let store = DynamoDb::connect(config).await.expect("connects");
+    store
+        .write(&document("a"), item(1), When::Absent)
+        .await
+        .expect("writes");
+    stop.send(true).expect("it listens");
+    passing.await.expect("all have hung up");
+    // Nobody takes connections from the queue any more, and it is soon full.
+    let mut queue = Vec::new();
+    while let Ok(queued) = std::net::TcpStream::connect_timeout(&entrance, Duration::from_millis(200)) {
+        queue.push(queued);
+        assert!(queue.len() < 100, "the queue has no end");
+    }
+    tokio::time::pause();
+    let calls = [
+        store.write(&document("a"), item(2), When::Newer).await.map(drop),
+        store.remove(&document("a"), rev(2), When::Newer).await.map(drop),
+        store.commit(vec![put("a", item(2), When::Newer)]).await.map(drop),
+    ];
+    for call in calls {
+        let error = check_kind(call, Unavailable);
+        assert_eq!(error.outcome(), Outcome::NotApplied, "{error:?}");
+        assert!(error.is_retryable(), "{error:?}");
+    }
 }
 
 #[tokio::test]
