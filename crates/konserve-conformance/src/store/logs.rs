@@ -1,13 +1,18 @@
 //! Trials of `append`, `append_all`, `log`, `reduce_log`.
 
+use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use futures::future::{Either, join_all, select};
+use konserve_core::layer::{Fault, Layer};
 use konserve_core::{ErrorKind, Kind, Store, Value};
 
-use super::{another, edn, store};
-use crate::arena::{Arena, joined};
-use crate::failure::{Verdict, check, refused, same};
+use super::{another, edn, over, store};
+use crate::arena::{Arena, Random, joined};
+use crate::failure::{Failure, Verdict, check, refused, same};
+use crate::polls;
 use crate::trial::{Capability, Trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -15,9 +20,15 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("store.append", &["S-LOG-1"], append),
         Trial::new("store.append-all", &["S-LOG-2"], append_all),
         Trial::new("store.log-ranges", &["S-LOG-3"], log_ranges),
-        Trial::new("store.log-over-many-pages", &["S-LOG-1", "S-LOG-3"], over_many_pages),
+        Trial::new(
+            "store.log-over-many-pages",
+            &["S-LOG-1", "S-LOG-3", "S-LOG-6"],
+            over_many_pages,
+        ),
         Trial::new("store.reduce-log", &["S-LOG-3"], reduce_log),
         Trial::new("store.appends-of-many-writers", &["S-LOG-4"], many_writers),
+        Trial::new("store.appends-of-many-tasks", &["S-LOG-12", "S-LOG-4"], many_tasks),
+        Trial::new("store.appends-given-up", &["S-LOG-12"], given_up).seeded(),
         Trial::new("store.log-removed", &["S-LOG-5"], removed),
         Trial::new("store.log-large-entries", &["S-LOG-1", "S-SIZE-1"], large_entries).needs(Capability::LargeValues),
     ]
@@ -120,6 +131,11 @@ async fn over_many_pages(arena: Arc<Arena>) -> Verdict {
         [count - 2, count - 1],
         "the last two"
     );
+    let log = store.log::<(usize, String)>("log");
+    let back: Vec<_> = log.reverse().with_positions().try_collect().await?;
+    let back = back.into_iter().map(|(position, entry)| (position, entry.0));
+    let expected = (0..count).rev().map(|number| (number as u64, number));
+    check!(back.eq(expected), "backwards come other entries, or in another order");
     Ok(())
 }
 
@@ -176,6 +192,131 @@ async fn many_writers(arena: Arc<Arena>) -> Verdict {
         let own = found.iter().filter(|entry| entry.0 == writer).map(|entry| entry.1);
         check!(own.eq(0..ENTRIES), "the entries of writer {writer} are out of order");
     }
+    Ok(())
+}
+
+/// A store on whose engine everything takes a while, so that appends come while others are on their way.
+fn slow(arena: &Arena) -> Store {
+    over(Arc::new(Layer::new(Arc::clone(&arena.backend), |_| Some(Fault::Slow))))
+}
+
+async fn many_tasks(arena: Arc<Arena>) -> Verdict {
+    const TASKS: u64 = 6;
+    const ROUNDS: u64 = 4;
+    let (store, rival) = (slow(&arena), another(&arena).await?);
+    let mut tasks = Vec::new();
+    for task in 0..TASKS {
+        // The last one is in the way of the others.
+        let store = if task + 1 < TASKS { store.clone() } else { rival.clone() };
+        tasks.push(tokio::spawn(async move {
+            let mut own = Vec::new();
+            for round in 0..ROUNDS {
+                let entry = |number| (task, 4 * round + number);
+                let two = [entry(1), entry(2)];
+                let appends = [
+                    store.append("log", &entry(0)),
+                    store.append_all("log", two),
+                    store.append("log", &entry(3)),
+                ];
+                let all = join_all(appends.map(IntoFuture::into_future)).await;
+                let all: Vec<u64> = all.into_iter().collect::<Result<_, _>>()?;
+                let [first, second, last] = all[..] else {
+                    return Err(Failure::new("another number of answers than of calls"));
+                };
+                own.extend([
+                    (first, entry(0)),
+                    (second, entry(1)),
+                    (second + 1, entry(2)),
+                    (last, entry(3)),
+                ]);
+            }
+            check!(
+                own.is_sorted(),
+                "what a task appended is not in the order in which it did: {own:?}"
+            );
+            Ok(own)
+        }));
+    }
+    let mut expected = Vec::new();
+    for task in tasks {
+        expected.extend(joined(task).await?);
+    }
+    expected.sort_unstable();
+    let dense = expected.iter().map(|entry| entry.0).eq(0..4 * TASKS * ROUNDS);
+    check!(
+        dense,
+        "the acknowledged positions have gaps or are shared: {expected:?}"
+    );
+    for reader in [&store, &rival] {
+        let found: Vec<(u64, (u64, u64))> = reader.log("log").with_positions().try_collect().await?;
+        check!(
+            found == expected,
+            "the log has other entries than were acknowledged, or elsewhere: {found:?}, and {expected:?}"
+        );
+    }
+    Ok(())
+}
+
+async fn given_up(arena: Arc<Arena>) -> Verdict {
+    const TASKS: u64 = 6;
+    const ENTRIES: u64 = 12;
+    let store = slow(&arena);
+    store.append("log", &(u64::MAX, 0_u64)).await?;
+    let mut tasks = Vec::new();
+    for task in 0..TASKS {
+        let store = store.clone();
+        let mut random = Random::new(arena.seed.wrapping_mul(1_000_003).wrapping_add(task));
+        tasks.push(tokio::spawn(async move {
+            let mut acknowledged = Vec::new();
+            for number in 0..ENTRIES {
+                let append = store.append("log", &(task, number));
+                // A future is woken seldom: when it is queued, and when it is answered.
+                let answer = match random.below(3) {
+                    0 => Some(append.await?),
+                    polls => {
+                        let append = append.into_future();
+                        let while_others_go_on = async {
+                            for _ in 0..random.below(40) {
+                                tokio::task::yield_now().await;
+                            }
+                        };
+                        let polled = async { polls::up_to(polls, append).await.0 };
+                        match select(pin!(polled), pin!(while_others_go_on)).await {
+                            Either::Left((answer, _)) => answer.transpose()?,
+                            Either::Right(_) => None,
+                        }
+                    }
+                };
+                acknowledged.push((answer, (task, number)));
+            }
+            Verdict::Ok(acknowledged)
+        }));
+    }
+    let mut made = Vec::new();
+    for task in tasks {
+        made.extend(joined(task).await?);
+    }
+    // It waits until all that was on its way has come to an end.
+    let end = store.append("log", &(u64::MAX, 1)).await?;
+    let found: Vec<(u64, (u64, u64))> = store.log("log").with_positions().try_collect().await?;
+    let dense = found.iter().map(|entry| entry.0).eq(0..=end);
+    check!(dense, "the log does not have the positions up to {end}: {found:?}");
+    for (position, entry) in &made {
+        let at: Vec<_> = found
+            .iter()
+            .filter(|found| found.1 == *entry)
+            .map(|found| found.0)
+            .collect();
+        match position {
+            Some(position) => same!(at, [*position], "where {entry:?} is, which was acknowledged"),
+            None => check!(at.len() <= 1, "{entry:?} was given up, and is at {at:?}"),
+        }
+    }
+    let made: BTreeSet<_> = made.into_iter().map(|(_, entry)| entry).collect();
+    let strange = found
+        .iter()
+        .find(|(_, entry)| entry.0 != u64::MAX && !made.contains(entry));
+    check!(strange.is_none(), "nobody appended {strange:?}");
     Ok(())
 }
 

@@ -6,6 +6,9 @@ mod binaries;
 mod documents;
 mod errors;
 mod expiry;
+mod log_reads;
+mod log_streams;
+mod log_trims;
 mod logs;
 mod multi;
 mod paths;
@@ -21,6 +24,7 @@ use konserve_core::backend::Backend;
 use konserve_core::store::Options;
 use konserve_core::{Store, Value};
 
+use crate::ManualClock;
 use crate::arena::Arena;
 use crate::failure::Verdict;
 use crate::trial::Trial;
@@ -36,6 +40,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         sizes::trials(),
         binaries::trials(),
         logs::trials(),
+        log_reads::trials(),
+        log_trims::trials(),
+        log_streams::trials(),
         whole::trials(),
         restart::trials(),
         errors::trials(),
@@ -45,12 +52,21 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// A store over a handle, which reads strongly unless told otherwise. What is done through several competes in the engine.
 fn over(backend: Arc<dyn Backend>) -> Store {
+    Store::builder(backend).options(options()).shared_locks(false).build()
+}
+
+/// The same with this clock.
+fn over_at(backend: Arc<dyn Backend>, clock: &ManualClock) -> Store {
+    let store = Store::builder(backend).options(options());
+    store.environment(clock.environment()).shared_locks(false).build()
+}
+
+fn options() -> Options {
     let mut options = Options::default();
     options.consistent_read = true;
     // What is left behind is looked at, so nothing may clean up meanwhile.
     options.background_cleanup = false;
-    let store = Store::builder(backend).options(options);
-    store.shared_locks(false).build()
+    options
 }
 
 fn store(arena: &Arena) -> Store {
