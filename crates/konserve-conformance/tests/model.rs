@@ -9,8 +9,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use konserve_conformance::{Harness, ManualClock, Namespace, Outcome, Suite};
 use konserve_core::backend::{
-    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Previous,
-    Purge, Read, RowQuery, Space, When, Written,
+    Address, Backend, Capabilities, Committed, EngineStats, Item, Listing, ListingPart, Mutation, Occupant, Order,
+    Previous, Purge, Read, RowQuery, Space, When, Written,
 };
 use konserve_core::{Instant, Result, Rev};
 use konserve_memory::Memory;
@@ -33,6 +33,10 @@ enum Flaw {
     ListingShort,
     /// Every third read of rows lacks the last one.
     RowsShort,
+    /// Every third read of rows from the end lacks the first one there.
+    RowsShortBackwards,
+    /// A row of a log is written once: another write of it is acknowledged, and forgotten.
+    RowsKept,
     /// Chunks are never purged.
     ChunksKept,
     /// A purge of chunks takes what else there is with it.
@@ -125,7 +129,8 @@ impl Backend for Wrong {
         if self.flaw == Flaw::ExpiryLost {
             item.expires = None;
         }
-        if self.strikes(Flaw::WriteDropped, 7) {
+        let is_kept = self.flaw == Flaw::RowsKept && at.space == Space::Log && matches!(when, When::Matches(_));
+        if is_kept || self.strikes(Flaw::WriteDropped, 7) {
             let current = self.memory.read(at, Read::STRONG).await?.map(Occupant::Item);
             let previous = Previous::Known(current);
             return Ok(Written::Applied { previous });
@@ -171,6 +176,9 @@ impl Backend for Wrong {
 
     fn rows(&self, query: RowQuery) -> BoxStream<'static, Result<(u64, Item)>> {
         let rows = self.memory.rows(query.clone());
+        if query.order == Order::Descending && self.strikes(Flaw::RowsShortBackwards, 3) {
+            return rows.skip(1).boxed();
+        }
         match self.strikes(Flaw::RowsShort, 3) {
             true => shortened(rows),
             false => rows,
@@ -323,6 +331,8 @@ found! {
     a_removal_that_is_forgotten: RemovalForgotten by "model.everything" in 20 steps;
     a_listing_that_is_short: ListingShort by "model.several-keys" in 20 steps;
     rows_that_are_short: RowsShort by "model.logs" in 20 steps;
+    rows_that_are_short_backwards: RowsShortBackwards by "model.logs" in 20 steps;
+    rows_that_are_kept: RowsKept by "model.logs" in 4 steps;
     chunks_that_are_kept: ChunksKept by "model.binaries" in 1 steps;
     a_purge_that_takes_too_much: TooMuchPurged by "model.binaries" in 4 steps;
     a_revision_that_is_ignored: RevisionIgnored by "model.documents" in 4 steps;

@@ -31,6 +31,10 @@ pub(super) enum Answer {
     /// A binary, or the range of it.
     Bytes(Option<(Bytes, Known)>),
     Entries(Vec<Value>),
+    /// Entries behind their positions.
+    Positioned(Vec<(u64, Value)>),
+    /// How many entries there are.
+    Count(u64),
     /// By key; what is listed twice is here twice.
     Listed(Vec<Known>),
     Written,
@@ -40,6 +44,8 @@ pub(super) enum Answer {
     },
     Existed(BTreeMap<Key, bool>),
     Position(u64),
+    /// Where a log begins.
+    Begins(Option<u64>),
 }
 
 /// What is known of a key, without its revision.
@@ -51,6 +57,16 @@ pub(super) struct Known {
     pub(super) fields: Map,
     /// At the end of which minute since the beginning it will be gone.
     pub(super) expires: Option<u64>,
+    /// Of a log that is looked into.
+    pub(super) log: Option<Extent>,
+}
+
+/// How far a log reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) entries: u64,
+    pub(super) first: u64,
+    pub(super) next: u64,
 }
 
 impl<R> Reply<R> {

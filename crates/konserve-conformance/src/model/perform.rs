@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use konserve_core::store::{self, UpdateError, Updated};
 use konserve_core::{ErrorKind, Instant, Kind, Meta, Result, Revision, Store, Value};
 
-use super::answer::{Answer, Known, Reply};
+use super::answer::{Answer, Extent, Known, Reply};
 use super::step::{Abilities, Body, Call, Function, How, Life, Part, When, fields, pattern};
 
 /// Calls a store. `other` is the one that a broken-off listing is resumed through, `named` the revision that a condition names,
@@ -101,13 +101,16 @@ pub(super) async fn perform(
             Reply::with(answer, vec![blob.meta().revision])
         }
         Call::ReadLog { key, part, how } => {
-            let log = with!(store.log::<Value>(&key.0), how how);
-            let log = match *part {
-                Part::All => log,
-                Part::Range(from, to) => log.range(from..to),
-                Part::Last(count) => log.last(count),
-            };
+            let log = part_of(with!(store.log(&key.0), how how), *part);
             Reply::new(Answer::Entries(log.try_collect().await?))
+        }
+        Call::ReadLogReversed { key, part, how } => {
+            let log = part_of(with!(store.log(&key.0), how how), *part);
+            Reply::new(Answer::Positioned(log.reverse().with_positions().try_collect().await?))
+        }
+        Call::LogLen { key, part, how } => {
+            let log = part_of(with!(store.log(&key.0), how how), *part);
+            Reply::new(Answer::Count(log.len().await?))
         }
         Call::ReduceLog { key, how } => {
             let collect = |mut entries: Vec<Value>, entry| {
@@ -217,12 +220,22 @@ pub(super) async fn perform(
             let entries = entries.0.iter().map(|entry| entry.value(&abilities));
             Reply::new(Answer::Position(store.append_all(&key.0, entries).await?))
         }
+        Call::Trim { key, before } => Reply::new(Answer::Begins(store.trim(&key.0, *before).await?)),
         Call::Collect => {
             store.collect().await?;
             Reply::new(Answer::Done)
         }
         Call::Wait { .. } | Call::Replace | Call::Restart => Reply::new(Answer::Done),
     })
+}
+
+fn part_of(log: store::Log<Value>, part: Part) -> store::Log<Value> {
+    match part {
+        Part::All => log,
+        Part::Range(from, to) => log.range(from..to),
+        Part::From(from) => log.from(from),
+        Part::Last(count) => log.last(count),
+    }
 }
 
 fn written(revision: Revision) -> Reply<Revision> {
@@ -257,6 +270,11 @@ fn known(meta: &Meta, start: Instant) -> Result<Known> {
         size: meta.size,
         fields: meta.user.clone(),
         expires: meta.expires.map(|expires| expires.since(start).as_secs() / 60),
+        log: meta.log.map(|log| Extent {
+            entries: log.entries,
+            first: log.first,
+            next: log.next,
+        }),
     })
 }
 

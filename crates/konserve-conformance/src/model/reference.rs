@@ -9,7 +9,7 @@ use bytes::Bytes;
 use konserve_core::value::Map;
 use konserve_core::{ErrorKind, Key, Kind, Value};
 
-use super::answer::{Answer, Known, Reply};
+use super::answer::{Answer, Extent, Known, Reply};
 use super::paths;
 use super::step::{Abilities, Call, Datum, Fields, Function, Handle, How, Life, Name, Part, Setup, Step, When, fields};
 
@@ -49,7 +49,14 @@ pub(super) struct Entry {
 pub(super) enum Content {
     Document(Value),
     Binary(Bytes),
-    Log(Vec<Value>),
+    Log(Log),
+}
+
+/// A log: all that was ever appended to it, and from where on that can be read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Log {
+    first: u64,
+    appended: Vec<Value>,
 }
 
 type Outcome = Result<Reply<Stamp>, ErrorKind>;
@@ -184,6 +191,7 @@ impl Model {
             }
             Call::Append { key, entry } => self.append(step.by, key, std::slice::from_ref(entry)),
             Call::AppendAll { key, entries } => self.append(step.by, key, &entries.0),
+            Call::Trim { key, before } => self.trim(&key.0, *before),
             Call::Wait { minutes } if abilities.clock => {
                 self.now += minutes;
                 let now = self.now;
@@ -211,9 +219,12 @@ impl Model {
         if let Some(key) = call.key_read() {
             // What was removed or replaced while it is read, from where the reader stands, may say so.
             let overtaken = reply.answer == Answer::Failed(ErrorKind::Contended) && self.history(key).len() > 1;
-            return overtaken && matches!(call, Call::ReadLog { .. } | Call::ReduceLog { .. } | Call::Bget { .. })
+            return overtaken && (call.reads_log() || matches!(call, Call::Bget { .. }))
                 || same(&read(call, key, None))
-                || self.could_be_read(key).any(|entry| same(&read(call, key, Some(entry))));
+                || self.could_be_read(key).any(|entry| same(&read(call, key, Some(entry))))
+                || self
+                    .in_part_trimmed(key)
+                    .any(|entry| same(&read(call, key, Some(&entry))));
         }
         match (call, &reply.answer) {
             (Call::MultiGet { keys, .. }, Answer::Values(found)) => found.iter().all(|(key, value)| {
@@ -246,6 +257,24 @@ impl Model {
     fn could_be_read(&self, key: &Key) -> impl Iterator<Item = &Arc<Entry>> {
         let now = self.now;
         self.history(key).iter().filter(move |entry| entry.is_there(now))
+    }
+
+    /// What a read that lags may bring of a log: what was appended by one time, from where it began by another.
+    fn in_part_trimmed(&self, key: &Key) -> impl Iterator<Item = Entry> {
+        let logs = self.history(key).iter().filter_map(|entry| match &entry.content {
+            Content::Log(log) => Some((entry, log)),
+            _ => None,
+        });
+        logs.clone().flat_map(move |(entry, log)| {
+            let same_life = logs.clone().filter(|(other, _)| other.stamp == entry.stamp);
+            same_life.map(|(_, other)| Entry {
+                content: Content::Log(Log {
+                    first: other.first,
+                    appended: log.appended.clone(),
+                }),
+                ..(**entry).clone()
+            })
+        })
     }
 
     /// Whether a key may be written as a whole.
@@ -338,7 +367,7 @@ impl Model {
         match content {
             Content::Document(document) => encoded(document),
             Content::Binary(bytes) => bytes.len(),
-            Content::Log(entries) => encoded(&Value::List(entries.clone())),
+            Content::Log(log) => encoded(&Value::List(log.appended.clone())),
         }
     }
 
@@ -425,35 +454,61 @@ impl Model {
             return Err(ErrorKind::InvalidInput);
         }
         let more: Vec<_> = more.iter().map(|entry| entry.value(&self.abilities)).collect();
+        let more = Log {
+            first: 0,
+            appended: more,
+        };
         if !self.abilities.fits(self.size(by, &Content::Log(more.clone()))) {
             return Err(ErrorKind::Unsupported);
         }
-        let (stamp, mut entries) = match self.entry(key) {
+        let (stamp, mut log) = match self.entry(key) {
             None => {
                 let stamp = self.next;
                 self.next += 1;
-                (stamp, Vec::new())
+                (stamp, Log::default())
             }
             Some(Entry {
-                content: Content::Log(entries),
+                content: Content::Log(log),
                 stamp,
                 ..
-            }) => (*stamp, entries.clone()),
+            }) => (*stamp, log.clone()),
             Some(_) => return Err(ErrorKind::WrongKind),
         };
-        let position = entries.len() as u64;
-        entries.extend(more);
+        let position = log.next();
+        log.appended.extend(more.appended);
+        self.put_log(key, stamp, log);
+        Ok(Reply::new(Answer::Position(position)))
+    }
+
+    fn trim(&mut self, key: &Key, before: u64) -> Outcome {
+        let (stamp, mut log) = match self.entry(key) {
+            None => return Ok(Reply::new(Answer::Begins(None))),
+            Some(Entry {
+                content: Content::Log(log),
+                stamp,
+                ..
+            }) => (*stamp, log.clone()),
+            Some(_) => return Err(ErrorKind::WrongKind),
+        };
+        let first = log.first.max(before.min(log.next()));
+        if log.first < first {
+            log.first = first;
+            self.put_log(key, stamp, log);
+        }
+        Ok(Reply::new(Answer::Begins(Some(first))))
+    }
+
+    fn put_log(&mut self, key: &Key, stamp: Stamp, log: Log) {
         self.put(
             key,
             Entry {
-                content: Content::Log(entries),
+                content: Content::Log(log),
                 stamp,
                 size: 0,
                 fields: Map::new(),
                 expires: None,
             },
         );
-        Ok(Reply::new(Answer::Position(position)))
     }
 }
 
@@ -467,9 +522,19 @@ impl Call {
             | Self::GetMeta { key, .. }
             | Self::Bget { key, .. }
             | Self::ReadLog { key, .. }
+            | Self::ReadLogReversed { key, .. }
+            | Self::LogLen { key, .. }
             | Self::ReduceLog { key, .. } => Some(&key.0),
             _ => None,
         }
+    }
+
+    /// Whether it is about the entries of a log, and changes nothing.
+    fn reads_log(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadLog { .. } | Self::ReadLogReversed { .. } | Self::LogLen { .. } | Self::ReduceLog { .. }
+        )
     }
 
     /// The keys that it is about to write.
@@ -479,7 +544,8 @@ impl Call {
             Self::Dissoc { key, .. }
             | Self::Bassoc { key, .. }
             | Self::Append { key, .. }
-            | Self::AppendAll { key, .. } => vec![&key.0],
+            | Self::AppendAll { key, .. }
+            | Self::Trim { key, .. } => vec![&key.0],
             Self::MultiAssoc { pairs, .. } => pairs.0.iter().map(|(key, _)| &key.0).collect(),
             Self::MultiDissoc { keys } => keys.0.iter().map(|key| &key.0).collect(),
             _ => Vec::new(),
@@ -505,6 +571,8 @@ impl Call {
             | Self::MultiGet { how, .. }
             | Self::Bget { how, .. }
             | Self::ReadLog { how, .. }
+            | Self::ReadLogReversed { how, .. }
+            | Self::LogLen { how, .. }
             | Self::ReduceLog { how, .. }
             | Self::Keys { how, .. } => *how == How::Default,
             _ => false,
@@ -525,11 +593,50 @@ impl Entry {
             size: self.size,
             fields: self.fields.clone(),
             expires: self.expires,
+            log: None,
         }
+    }
+
+    /// The same, looked into.
+    fn known_within(&self, key: &Key) -> Known {
+        let log = match &self.content {
+            Content::Log(log) => Some(Extent {
+                entries: log.next().saturating_sub(log.first),
+                first: log.first,
+                next: log.next(),
+            }),
+            _ => None,
+        };
+        Known { log, ..self.known(key) }
     }
 
     fn is_there(&self, now: u64) -> bool {
         self.expires.is_none_or(|expires| expires > now)
+    }
+}
+
+impl Log {
+    fn next(&self) -> u64 {
+        self.appended.len() as u64
+    }
+
+    /// The entries of a part, with their positions.
+    ///
+    /// # Errors
+    ///
+    /// `trimmed`.
+    fn part(&self, part: Part) -> Result<Vec<(u64, Value)>, ErrorKind> {
+        let (from, to) = match part {
+            Part::All => (self.first, self.next()),
+            Part::Range(from, to) => (from, to),
+            Part::From(from) => (from, u64::MAX),
+            Part::Last(count) => (self.first.max(self.next().saturating_sub(count)), self.next()),
+        };
+        if from < self.first && from < to {
+            return Err(ErrorKind::Trimmed);
+        }
+        let all = (0..).zip(self.appended.iter().cloned());
+        Ok(all.filter(|(position, _)| (from..to).contains(position)).collect())
     }
 }
 
@@ -540,7 +647,7 @@ fn read(call: &Call, key: &Key, entry: Option<&Entry>) -> Reply<Stamp> {
     let answer = match (call, content) {
         (Call::Exists { .. }, _) => Answer::Exists(entry.is_some()),
         (Call::GetMeta { .. }, _) => {
-            return Reply::with(Answer::Known(entry.map(|entry| entry.known(key))), stamps());
+            return Reply::with(Answer::Known(entry.map(|entry| entry.known_within(key))), stamps());
         }
         (Call::Get { .. }, None) => Answer::Value(None),
         (Call::Get { path, .. }, Some(Content::Document(document))) => {
@@ -560,15 +667,23 @@ fn read(call: &Call, key: &Key, entry: Option<&Entry>) -> Reply<Stamp> {
             return Reply::with(Answer::Bytes(entry.map(|entry| (part, entry.known(key)))), stamps());
         }
         (Call::ReadLog { .. } | Call::ReduceLog { .. }, None) => Answer::Entries(Vec::new()),
-        (Call::ReadLog { part, .. }, Some(Content::Log(entries))) => {
-            let all = entries.iter().cloned();
-            Answer::Entries(match *part {
-                Part::All => all.collect(),
-                Part::Range(from, to) => all.take(to as usize).skip(from as usize).collect(),
-                Part::Last(count) => all.skip(entries.len().saturating_sub(count as usize)).collect(),
-            })
+        (Call::ReadLogReversed { .. }, None) => Answer::Positioned(Vec::new()),
+        (Call::LogLen { .. }, None) => Answer::Count(0),
+        (Call::ReadLog { part, .. }, Some(Content::Log(log))) => match log.part(*part) {
+            Ok(entries) => Answer::Entries(entries.into_iter().map(|(_, entry)| entry).collect()),
+            Err(kind) => Answer::Failed(kind),
+        },
+        (Call::ReadLogReversed { part, .. }, Some(Content::Log(log))) => match log.part(*part) {
+            Ok(entries) => Answer::Positioned(entries.into_iter().rev().collect()),
+            Err(kind) => Answer::Failed(kind),
+        },
+        (Call::LogLen { part, .. }, Some(Content::Log(log))) => match log.part(*part) {
+            Ok(entries) => Answer::Count(entries.len() as u64),
+            Err(kind) => Answer::Failed(kind),
+        },
+        (Call::ReduceLog { .. }, Some(Content::Log(log))) => {
+            Answer::Entries(log.appended.iter().skip(log.first as usize).cloned().collect())
         }
-        (Call::ReduceLog { .. }, Some(Content::Log(entries))) => Answer::Entries(entries.clone()),
         _ => Answer::Failed(ErrorKind::WrongKind),
     };
     Reply::new(answer)

@@ -66,6 +66,17 @@ pub(super) enum Call {
         part: Part,
         how: How,
     },
+    /// Newest first, with positions.
+    ReadLogReversed {
+        key: Name,
+        part: Part,
+        how: How,
+    },
+    LogLen {
+        key: Name,
+        part: Part,
+        how: How,
+    },
     ReduceLog {
         key: Name,
         how: How,
@@ -121,6 +132,10 @@ pub(super) enum Call {
     AppendAll {
         key: Name,
         entries: List<Datum>,
+    },
+    Trim {
+        key: Name,
+        before: u64,
     },
     /// What has waited long enough is removed.
     Collect,
@@ -193,6 +208,7 @@ pub(super) enum Function {
 pub(super) enum Part {
     All,
     Range(u64, u64),
+    From(u64),
     Last(u64),
 }
 

@@ -236,11 +236,15 @@ fn about_binaries(model: &Model) -> Weighted {
 fn about_logs(model: &Model) -> Weighted {
     let is_log = |entry: Option<&Entry>| entry.is_some_and(|entry| matches!(entry.content, Content::Log(_)));
     let is_free = |entry: Option<&Entry>| entry.is_none() || is_log(entry);
-    let part = prop_oneof![
-        2 => Just(Part::All),
-        2 => (0..12_u64, 0..14_u64).prop_map(|(from, to)| Part::Range(from, to)),
-        2 => (0..8_u64).prop_map(Part::Last)
-    ];
+    let part = || {
+        prop_oneof![
+            4 => Just(Part::All),
+            3 => (0..12_u64, 0..14_u64).prop_map(|(from, to)| Part::Range(from, to)),
+            2 => (0..12_u64).prop_map(Part::From),
+            4 => (0..8_u64).prop_map(Part::Last)
+        ]
+    };
+    let before = prop_oneof![6 => 0..9_u64, 1 => Just(100)];
     vec![
         (
             4,
@@ -253,10 +257,25 @@ fn about_logs(model: &Model) -> Weighted {
             all.prop_map(|(key, entries)| Call::AppendAll { key, entries }).boxed()
         }),
         (4, {
-            let all = (names(model, is_log), part, how());
+            let all = (names(model, is_log), part(), how());
             all.prop_map(|(key, part, how)| Call::ReadLog { key, part, how })
                 .boxed()
         }),
+        (2, {
+            let all = (names(model, is_log), part(), how());
+            all.prop_map(|(key, part, how)| Call::ReadLogReversed { key, part, how })
+                .boxed()
+        }),
+        (1, {
+            let all = (names(model, is_log), part(), how());
+            all.prop_map(|(key, part, how)| Call::LogLen { key, part, how }).boxed()
+        }),
+        (
+            1,
+            (names(model, is_log), before)
+                .prop_map(|(key, before)| Call::Trim { key, before })
+                .boxed(),
+        ),
         (
             1,
             (names(model, is_log), how())
@@ -496,7 +515,7 @@ mod tests {
                 *refused += usize::from(failed);
             }
         }
-        assert_eq!(calls.len(), 23, "{calls:?}");
+        assert_eq!(calls.len(), 26, "{calls:?}");
         let (tried, refused) = calls
             .values()
             .fold((0, 0), |sum, call| (sum.0 + call.0, sum.1 + call.1));
