@@ -47,7 +47,7 @@ pub(super) async fn cancellations(arena: Arc<Arena>, operation: &'static Operati
                 Fate::Dropped => format!("{} was dropped with its requests after {polls} polls", operation.name),
             },
             ended,
-            late: !ended && fate == Fate::Dropped,
+            late: !ended && (fate == Fate::Dropped || operation.carried_on),
         });
         stage.recover(number).await?;
     }

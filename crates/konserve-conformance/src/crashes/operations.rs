@@ -48,6 +48,8 @@ pub(super) struct Operation {
     pub(super) call: Step,
     /// Whether others may end what it has begun, where there are no transactions.
     pub(super) ended_by_others: bool,
+    /// Whether a task of its own carries it on when nobody waits for it any more.
+    pub(super) carried_on: bool,
     /// Whether it concerns everything in the store, so that one attempt must not find what another left.
     pub(super) alone: bool,
 }
@@ -61,6 +63,7 @@ impl Operation {
             prepare,
             call,
             ended_by_others: false,
+            carried_on: false,
             alone: false,
         }
     }
@@ -72,6 +75,11 @@ impl Operation {
 
     const fn ended_by_others(mut self) -> Self {
         self.ended_by_others = true;
+        self
+    }
+
+    const fn carried_on(mut self) -> Self {
+        self.carried_on = true;
         self
     }
 
@@ -87,7 +95,7 @@ impl Operation {
 }
 
 /// All of them.
-pub(super) static OPERATIONS: [Operation; 21] = [
+pub(super) static OPERATIONS: [Operation; 24] = [
     Operation::new("assoc", &["a"], small_old, |scene| {
         async move { scene.store.assoc(scene.key("a"), "n").await.map(drop) }.boxed()
     }),
@@ -147,17 +155,32 @@ pub(super) static OPERATIONS: [Operation; 21] = [
     .needs(&[Capability::Transactions]),
     Operation::new("log-creation", &["a"], nothing, |scene| {
         async move { scene.store.append(scene.key("a"), "n").await.map(drop) }.boxed()
-    }),
+    })
+    .carried_on(),
     Operation::new("append", &["a"], log_old, |scene| {
         async move { scene.store.append(scene.key("a"), "n").await.map(drop) }.boxed()
-    }),
+    })
+    .carried_on(),
     Operation::new("large-append", &["a"], log_old, |scene| {
         async move { scene.store.append(scene.key("a"), &large('n')).await.map(drop) }.boxed()
-    }),
+    })
+    .carried_on(),
     Operation::new("large-append-all", &["a"], log_old, |scene| {
         let entries = ["n"; CHUNK];
         async move { scene.store.append_all(scene.key("a"), entries).await.map(drop) }.boxed()
+    })
+    .carried_on(),
+    Operation::new("append-to-a-trimmed-log", &["a"], trimmed_log_old, |scene| {
+        async move { scene.store.append(scene.key("a"), "n").await.map(drop) }.boxed()
+    })
+    .carried_on(),
+    Operation::new("trim", &["a"], long_log_old, |scene| {
+        async move { scene.store.trim(scene.key("a"), 3).await.map(drop) }.boxed()
     }),
+    Operation::new("checkpoint", &["a", "b"], folded_log_old, |scene| {
+        async move { fold(&scene).await }.boxed()
+    })
+    .needs(&[Capability::Transactions]),
     Operation::new("log-removal", &["a"], large_log_old, |scene| {
         async move { scene.store.dissoc(scene.key("a")).await.map(drop) }.boxed()
     })
@@ -222,6 +245,46 @@ fn large_log_old(scene: Scene) -> BoxFuture<'static, Result<()>> {
         scene.store.append(scene.key("a"), &large('o')).await.map(drop)
     }
     .boxed()
+}
+
+/// Items of two, of one, of one that is large, and of one entry.
+fn long_log_old(scene: Scene) -> BoxFuture<'static, Result<()>> {
+    async move {
+        scene.store.append_all(scene.key("a"), ["o", "o"]).await?;
+        scene.store.append(scene.key("a"), "o").await?;
+        // Without transactions there are no chunks, and it is one item.
+        scene.store.append(scene.key("a"), &large('o')).await?;
+        scene.store.append(scene.key("a"), "o").await.map(drop)
+    }
+    .boxed()
+}
+
+/// All of it is trimmed, and the items that can go have gone.
+fn trimmed_log_old(scene: Scene) -> BoxFuture<'static, Result<()>> {
+    async move {
+        long_log_old(scene.clone()).await?;
+        scene.store.trim(scene.key("a"), u64::MAX).await?;
+        collect(&scene.store).await
+    }
+    .boxed()
+}
+
+/// A fold is kept that lacks the last entry, which is large.
+fn folded_log_old(scene: Scene) -> BoxFuture<'static, Result<()>> {
+    async move {
+        log_old(scene.clone()).await?;
+        fold(&scene).await?;
+        scene.store.append(scene.key("a"), &large('n')).await.map(drop)
+    }
+    .boxed()
+}
+
+/// Keeps the text of all entries.
+async fn fold(scene: &Scene) -> Result<()> {
+    let fold = scene
+        .store
+        .reduce_log(scene.key("a"), String::new(), |text, entry: String| text + &entry);
+    fold.checkpoint(scene.key("b")).await.map(drop)
 }
 
 /// One of everything that the collector removes: a value that was replaced, an upload that was given up, a removed key,
