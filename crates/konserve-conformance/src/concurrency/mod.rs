@@ -57,7 +57,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         Trial::new(
             "concurrency.logs",
-            &["S-LINEAR-1", "S-LOG-2", "S-LOG-4"],
+            &["S-LINEAR-1", "S-LOG-2", "S-LOG-4", "S-LOG-8", "S-LOG-12"],
             |arena| async move { logs(&arena, stores(&arena).await?, Extent::USUAL).await },
         ),
         Trial::new(

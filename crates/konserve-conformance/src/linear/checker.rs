@@ -41,8 +41,8 @@ pub(crate) trait Model {
     /// The state after a call in this state, if it can be made here and have this answer. Without an answer, the call has taken
     /// effect; nobody knows the answer.
     ///
-    /// A call with an answer that leaves one state as it is must leave every state as it is that admits it: the search takes
-    /// such an operation at once, and never asks what it would have done later.
+    /// A call with an answer that leaves one state as it is must leave every state as it is that can follow and admits it: the
+    /// search takes such an operation at once, and never asks what it would have done later.
     fn step(&self, state: &Self::State, call: &Self::Call, answer: Option<&Self::Answer>) -> Option<Self::State>;
 
     /// Whether neither this state nor any that can follow admits the call with this answer. `false` is always right.

@@ -615,6 +615,128 @@ fn unknown_appends_are_there_once_or_not() {
     );
 }
 
+fn positioned(first: u64, all: &[u64]) -> LogAnswer {
+    LogAnswer::Positioned((first..).zip(all.iter().copied()).collect())
+}
+
+fn trim(before: u64) -> LogCall {
+    LogCall::Trim { before }
+}
+
+/// Three entries, a trim, a fourth entry while it is under way, and a reading after that.
+fn trimmed(answer: u64, read: LogCall, found: LogAnswer) -> Result<(), Finding> {
+    log(vec![
+        done(0, 1, append(&[10, 20, 30]), LogAnswer::Appended(0)),
+        done(2, 5, trim(2), LogAnswer::Trimmed(answer)),
+        done(3, 4, append(&[40]), LogAnswer::Appended(3)),
+        done(6, 7, read, found),
+    ])
+}
+
+#[test]
+fn trimmed_logs_begin_later_and_positions_stay() {
+    let last = |last| LogCall::Read { last: Some(last) };
+    good(trimmed(2, ALL, positioned(2, &[30, 40])));
+    bad(trimmed(1, ALL, positioned(2, &[30, 40])), "it begins at 1");
+    bad(trimmed(3, ALL, positioned(2, &[30, 40])), "it begins at 3");
+    bad(trimmed(2, ALL, positioned(1, &[20, 30, 40])), "read from position 1 on");
+    bad(trimmed(2, ALL, positioned(3, &[40])), "read from position 3 on");
+    bad(trimmed(2, ALL, positioned(2, &[30])), "read up to position 3");
+    bad(trimmed(2, ALL, positioned(0, &[30, 40])), "acknowledged at position");
+    bad(trimmed(2, ALL, positioned(2, &[])), "read nothing");
+    bad(trimmed(2, ALL, entries(&[30, 40])), "without positions");
+    let gap = LogAnswer::Positioned(vec![(2, 30), (4, 40)]);
+    bad(trimmed(2, ALL, gap), "has position 4 where 3 should be");
+    good(trimmed(2, last(1), positioned(3, &[40])));
+    good(trimmed(2, last(2), positioned(2, &[30, 40])));
+    good(trimmed(2, last(9), positioned(2, &[30, 40])));
+    good(trimmed(2, last(0), positioned(2, &[])));
+    bad(
+        trimmed(2, last(3), positioned(1, &[20, 30, 40])),
+        "read from position 1 on",
+    );
+    bad(trimmed(2, last(9), positioned(3, &[40])), "read from position 3 on");
+    bad(trimmed(2, last(1), positioned(2, &[30, 40])), "of the last");
+}
+
+#[test]
+fn a_reading_begins_at_one_moment_and_ends_at_another() {
+    let read = |called| {
+        log(vec![
+            done(0, 1, append(&[10, 20, 30]), LogAnswer::Appended(0)),
+            done(3, 4, trim(2), LogAnswer::Trimmed(2)),
+            done(5, 6, append(&[40]), LogAnswer::Appended(3)),
+            done(called, 7, ALL, positioned(0, &[10, 20, 30, 40])),
+        ])
+    };
+    good(read(2));
+    bad(
+        log(vec![
+            done(0, 1, append(&[10, 20, 30]), LogAnswer::Appended(0)),
+            done(3, 4, trim(2), LogAnswer::Trimmed(2)),
+            done(5, 7, ALL, positioned(0, &[10, 20, 30])),
+        ]),
+        "read from position 0 on",
+    );
+    // Two readings of one position.
+    bad(
+        log(vec![
+            open(0, append(&[10])),
+            open(0, append(&[20])),
+            done(3, 4, ALL, positioned(0, &[10])),
+            done(5, 6, ALL, positioned(0, &[20, 10])),
+            done(7, 8, trim(0), LogAnswer::Trimmed(0)),
+        ]),
+        "in one reading",
+    );
+}
+
+#[test]
+fn what_was_trimmed_before_it_was_seen_may_have_been_an_unknown_append() {
+    let with = |unknown: Vec<Operation<LogCall, LogAnswer>>| {
+        let mut all = vec![
+            done(10, 11, append(&[30]), LogAnswer::Appended(2)),
+            done(12, 13, trim(2), LogAnswer::Trimmed(2)),
+            done(14, 15, ALL, positioned(2, &[30])),
+        ];
+        all.extend(unknown);
+        log(all)
+    };
+    good(with(vec![open(0, append(&[10])), open(1, append(&[20]))]));
+    good(with(vec![open(0, append(&[10, 20]))]));
+    good(with(vec![
+        open(0, append(&[10])),
+        done(1, 2, append(&[20]), LogAnswer::Appended(0)),
+    ]));
+    bad(with(vec![open(0, append(&[10]))]), "append 1 at position 2");
+    bad(
+        with(vec![open(0, append(&[10])), failed(1, append(&[20]))]),
+        "append 1 at position 2",
+    );
+    bad(with(vec![open(0, append(&[10, 20, 25]))]), "append 1 at position 2");
+    // Only a part of what was appended together was trimmed.
+    let part = |first| {
+        log(vec![
+            open(0, append(&[10, 20])),
+            done(4, 5, trim(1), LogAnswer::Trimmed(1)),
+            done(6, 7, ALL, positioned(first, &[20])),
+        ])
+    };
+    good(part(1));
+    bad(part(0), "without the first");
+    // An unknown trim happens once it is seen, and not before it was called.
+    let unknown = |called, first, all: &[u64]| {
+        log(vec![
+            done(0, 1, append(&[10, 20]), LogAnswer::Appended(0)),
+            open(called, trim(1)),
+            done(3, 4, ALL, positioned(first, all)),
+        ])
+    };
+    good(unknown(2, 1, &[20]));
+    good(unknown(2, 0, &[10, 20]));
+    bad(unknown(9, 1, &[20]), "read from position 1 on");
+}
+
 #[test]
 fn a_search_that_is_given_up_does_not_pass() {
     let history: Vec<_> = (0..20)

@@ -391,7 +391,19 @@ impl World for CounterWorld {
 #[derive(Default)]
 pub(super) struct LogWorld {
     entries: Vec<u64>,
+    /// Where it begins. Without trims, readings have no positions.
+    first: u64,
+    trims: bool,
     last: u64,
+}
+
+impl LogWorld {
+    pub(super) fn trimmed() -> Self {
+        Self {
+            trims: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl World for LogWorld {
@@ -399,6 +411,10 @@ impl World for LogWorld {
     type Answer = LogAnswer;
 
     fn call(&mut self, random: &mut Random) -> LogCall {
+        if self.trims && random.below(5) == 0 {
+            let before = random.below(self.entries.len() + 1) as u64;
+            return LogCall::Trim { before };
+        }
         match random.below(5) {
             0 => LogCall::Read { last: None },
             1 => LogCall::Read {
@@ -421,7 +437,15 @@ impl World for LogWorld {
             }
             LogCall::Read { last } => {
                 let skipped = last.map_or(0, |last| self.entries.len().saturating_sub(last as usize));
-                LogAnswer::Entries(self.entries[skipped..].to_vec())
+                if !self.trims {
+                    return LogAnswer::Entries(self.entries[skipped..].to_vec());
+                }
+                let all = (0..).zip(self.entries.iter().copied());
+                LogAnswer::Positioned(all.skip(skipped.max(self.first as usize)).collect())
+            }
+            LogCall::Trim { before } => {
+                self.first = self.first.max((*before).min(self.entries.len() as u64));
+                LogAnswer::Trimmed(self.first)
             }
         }
     }
@@ -444,6 +468,22 @@ impl World for LogWorld {
                 }
                 LogAnswer::Entries(entries)
             }
+            LogAnswer::Positioned(mut entries) => {
+                let end = self.entries.len() as u64;
+                match random.below(5) {
+                    0 => drop(entries.pop()),
+                    1 if !entries.is_empty() => drop(entries.remove(0)),
+                    2 => entries.clear(),
+                    3 => entries.extend(self.entries.last().map(|last| (end - 1, *last))),
+                    _ => {
+                        let before = entries.first().map_or(end, |entry| entry.0).checked_sub(1);
+                        let more = before.map(|before| (before, self.entries[before as usize]));
+                        entries.splice(0..0, more);
+                    }
+                }
+                LogAnswer::Positioned(entries)
+            }
+            LogAnswer::Trimmed(first) => LogAnswer::Trimmed(first + 1 - 2 * (random.below(2) as u64).min(first)),
         }
     }
 }
