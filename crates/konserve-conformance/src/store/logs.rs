@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use futures::future::{Either, join_all, select};
+use konserve_core::backend::Backend;
 use konserve_core::layer::{Fault, Layer};
 use konserve_core::{ErrorKind, Kind, Store, Value};
 
@@ -196,14 +197,14 @@ async fn many_writers(arena: Arc<Arena>) -> Verdict {
 }
 
 /// A store on whose engine everything takes a while, so that appends come while others are on their way.
-fn slow(arena: &Arena) -> Store {
-    over(Arc::new(Layer::new(Arc::clone(&arena.backend), |_| Some(Fault::Slow))))
+fn slow(backend: Arc<dyn Backend>) -> Store {
+    over(Arc::new(Layer::new(backend, |_| Some(Fault::Slow))))
 }
 
 async fn many_tasks(arena: Arc<Arena>) -> Verdict {
     const TASKS: u64 = 6;
     const ROUNDS: u64 = 4;
-    let (store, rival) = (slow(&arena), another(&arena).await?);
+    let (store, rival) = (slow(Arc::clone(&arena.backend)), slow(arena.namespace.another().await?));
     let mut tasks = Vec::new();
     for task in 0..TASKS {
         // The last one is in the way of the others.
@@ -260,7 +261,7 @@ async fn many_tasks(arena: Arc<Arena>) -> Verdict {
 async fn given_up(arena: Arc<Arena>) -> Verdict {
     const TASKS: u64 = 6;
     const ENTRIES: u64 = 12;
-    let store = slow(&arena);
+    let store = slow(Arc::clone(&arena.backend));
     store.append("log", &(u64::MAX, 0_u64)).await?;
     let mut tasks = Vec::new();
     for task in 0..TASKS {

@@ -17,6 +17,7 @@ mod items;
 mod lifecycle;
 mod limits;
 mod listings;
+mod logs;
 mod mutant;
 mod purges;
 mod reads;
@@ -49,6 +50,7 @@ fn mutants() -> Vec<Mutant> {
         listings::mutants(),
         limits::mutants(),
         expiry::mutants(),
+        logs::mutants(),
         faults::mutants(),
         capabilities::mutants(),
         identities::mutants(),
