@@ -9,7 +9,7 @@ use super::create::create;
 use super::group::{Batch, Queue};
 use super::row::{End, Row, row_address};
 use super::tail::{Tail, announce, discover, end, refresh};
-use crate::backend::{self, Address, Item, Occupant, Purge, When, Written};
+use crate::backend::{Address, Item, Occupant, Purge, When, Written};
 use crate::head::HeadKind;
 use crate::placement::{self, Placed};
 use crate::store::{Backoff, KeyGuard, Operation, Rivalry};
@@ -26,15 +26,16 @@ pub(super) enum Round {
     Nobody,
 }
 
-/// Appends what waits, as far as it fits into one row, to the log at a key, which is created if the key is absent.
+/// Appends what waits, as far as it fits into one row, to the log at a key, which is created if the key is absent; for those who
+/// came before this ticket was given out, and whoever can be taken along.
 ///
 /// # Errors
 ///
 /// `wrong_kind` for a document or a binary; `contended`; `unknown_outcome` when it could not be found out until the deadline
 /// whether the row was written.
-pub(super) async fn append_one_row(operation: &Operation, key: &Key, queue: &Queue) -> Round {
+pub(super) async fn append_one_row(operation: &Operation, key: &Key, queue: &Queue, ticket: u64) -> Round {
     let mut batch = None;
-    let appended = try_append(operation, key, queue, &mut batch).await;
+    let appended = try_append(operation, key, queue, ticket, &mut batch).await;
     match (appended, batch) {
         (Ok(Some(position)), Some(batch)) => Round::Appended(batch, position),
         (Ok(_), _) => Round::Nobody,
@@ -46,6 +47,7 @@ async fn try_append(
     operation: &Operation,
     key: &Key,
     queue: &Queue,
+    ticket: u64,
     batch: &mut Option<Batch>,
 ) -> Result<Option<Position>> {
     let store = &operation.store;
@@ -58,21 +60,25 @@ async fn try_append(
         tail.catch_up(reached);
     }
     loop {
-        let prepared = within(
-            queue.deadline(),
-            prepare(operation, key, &at, tail.take(), &mut backoff),
-        );
-        let current = prepared.await?;
-        if !queue.take(operation, batch).await? {
+        let prepared = prepare(operation, key, &at, tail.take(), &mut backoff);
+        let Some(current) = queue.while_waited_for(ticket, prepared).await.transpose()? else {
             return Ok(None);
-        }
+        };
+        *batch = queue.take(operation).await?;
         let Some(taken) = batch else {
             return Ok(None);
         };
         let began = Instant::now();
-        let written = match current {
-            Some(current) => within(taken.deadline, extend(operation, current, taken, &mut backoff)).await?,
-            None => within(taken.deadline, begin(operation, key, taken, &mut backoff)).await?,
+        let wanted = taken.wanted();
+        let write = async {
+            match current {
+                Some(current) => extend(operation, current, taken, &mut backoff).await,
+                None => begin(operation, key, taken, &mut backoff).await,
+            }
+        };
+        let Some(written) = queue.while_wanted(wanted, write).await.transpose()? else {
+            let message = "all who waited for it have gone before there was an answer";
+            return Err(Error::new(ErrorKind::UnknownOutcome, message));
         };
         let (mut current, lost_to) = match written {
             Extended::By(position, current) => {
@@ -80,34 +86,34 @@ async fn try_append(
                 return Ok(Some(position));
             }
             Extended::Not => {
-                queue.put_back(batch);
+                queue.put_back(batch.take());
                 store.tails.forget(&at);
                 backoff.lost().await?;
                 continue;
             }
             Extended::LostTo(row, current) => (current, row),
         };
-        queue.put_back(batch);
+        queue.put_back(batch.take());
         match lost_to {
             Row::Entries(span) => {
                 // The winner goes on behind its row as well: whoever reads before the next attempt is late again.
                 current.end = span.end();
-                tail = Some(current);
-                if rivalry.lost(began.elapsed()).await? {
-                    tail = catch_up(operation, &at, tail, queue).await?;
-                }
+                let has_waited = rivalry.lost(began.elapsed()).await?;
+                tail = match has_waited {
+                    false => Some(current),
+                    true => queue
+                        .while_waited_for(ticket, look(operation, current))
+                        .await
+                        .transpose()?
+                        .flatten(),
+                };
             }
             // Looking for the tail again ends the removal, if it has not ended.
-            Row::Seal => store.tails.forget(&at),
+            Row::Seal => {}
         }
-    }
-}
-
-/// Runs a future until this deadline, if there is one.
-async fn within<F: Future>(deadline: Option<Instant>, future: F) -> F::Output {
-    match deadline {
-        Some(deadline) => backend::until(deadline, future).await,
-        None => future.await,
+        if tail.is_none() {
+            store.tails.forget(&at);
+        }
     }
 }
 
@@ -117,23 +123,16 @@ fn keep(operation: &Operation, at: &Address, guard: &mut KeyGuard, tail: Tail) {
     operation.store.tails.put(at, tail);
 }
 
-/// Looks where the log ends after others have been at it; `None` when that is to be found out from the key.
-async fn catch_up(operation: &Operation, at: &Address, tail: Option<Tail>, queue: &Queue) -> Result<Option<Tail>> {
-    let Some(mut tail) = tail else {
-        return Ok(None);
-    };
-    let now = within(queue.deadline(), end(operation, &tail)).await?;
-    match now {
+/// Looks where the log ends after others have been at it; `None` when that is to be found out from the key: the log has gone on to a
+/// segment that is not known here, or it was sealed.
+async fn look(operation: &Operation, mut tail: Tail) -> Result<Option<Tail>> {
+    Ok(match end(operation, &tail).await? {
         Some(end) if end.next >= tail.end.next => {
             tail.end = end;
-            Ok(Some(tail))
+            Some(tail)
         }
-        // The log has gone on to a segment that is not known here, or it was sealed.
-        _ => {
-            operation.store.tails.forget(at);
-            Ok(None)
-        }
-    }
+        _ => None,
+    })
 }
 
 /// Where the next row goes: a tail that can be relied on for long enough, in a segment that was announced. `None` when the key is

@@ -66,9 +66,14 @@ impl Backward {
             let is_broken = match found {
                 Some((Row::Entries(span), item)) => {
                     let end = span.end().next;
+                    if !self.is_aligned && end < self.end && site.has_grown(end).await? {
+                        self.segment = segment_of(self.end - 1).min(site.state.segment);
+                        continue;
+                    }
                     let fits = match self.is_aligned {
                         true => end == self.end,
-                        // Less than that only where the log ends.
+                        // Less than what was asked for only where the log ends, and nobody knows where that is by a read that lags.
+                        false if self.end < Position::MAX && !site.how.strong => end >= self.end,
                         false => end >= self.end.min(site.full_below()),
                     };
                     if fits {
@@ -90,14 +95,17 @@ impl Backward {
                     self.segment -= 1;
                     false
                 }
-                None if !self.is_aligned => return Ok(None),
+                None if !self.is_aligned => {
+                    // Nothing is there, unless it is gone.
+                    return site.behind(self.start).await.map(|_| None);
+                }
                 None => true,
             };
             if is_broken {
                 if site.how.strong {
                     return Err(site.why_broken(self.end - 1).await?);
                 }
-                // A read that lags may leave out a row.
+                // It may be that a read that lags left out a row.
                 site.how.strong = true;
                 self.segment = segment_of(self.end - 1).min(site.state.segment);
             }

@@ -6,17 +6,17 @@ use crate::Result;
 use crate::backend::Read;
 use crate::head::LogMeta;
 
-/// How far a log reaches, read strongly; `None` when its rows are gone. One request, seldom two.
+/// How far a log reaches, read strongly; `None` when it was removed. One request, seldom more.
 pub(crate) async fn extent(site: &Site) -> Result<Option<LogMeta>> {
     let last = match last_row(&site.operation, site.id, &site.state).await? {
         Last::Entries(span, last_append) => Some((span, last_append)),
-        // Somebody is about to remove it, and has not yet.
-        Last::Seal(at) => {
+        // Without transactions, somebody is about to remove it, and has not yet.
+        Last::Seal(at) if site.operation.store.capabilities.transactions.is_none() => {
             let mut site = site.clone();
             site.how = Read::STRONG.without_body();
             site.row_at(at).await?.map(|(span, item)| (span, item.created))
         }
-        Last::None => None,
+        Last::Seal(_) | Last::None => None,
     };
     let first = site.state.first;
     Ok(last.map(|(span, last_append)| {

@@ -133,6 +133,10 @@ impl Forward {
         self.is_aligned = true;
         self.seen.0 = self.seen.0.saturating_add(span.count);
         self.seen.1 = self.seen.1.saturating_add(item.size() as u64);
+        if self.seen.1 > 4 * PIECE {
+            // What was seen long ago says little of what comes.
+            self.seen = (self.seen.0.div_ceil(2), self.seen.1 / 2);
+        }
         let width = u128::from(self.seen.0) * u128::from(PIECE) / u128::from(self.seen.1.max(1));
         self.width.store((width as u64).clamp(1, SEGMENT), Ordering::Relaxed);
         Step::Row(span, item)
@@ -193,4 +197,41 @@ async fn read_ahead(mut rows: Rows) -> Result<Rows> {
         read.push((start, item));
     }
     Ok(stream::iter(read.into_iter().map(Ok)).chain(rows).boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Instant;
+    use crate::backend::Item;
+    use crate::rev::Rev;
+
+    /// So many rows of so many bytes, which counts those that were taken.
+    fn rows(count: u64, bytes: usize, taken: &Arc<AtomicU64>) -> Rows {
+        let taken = Arc::clone(taken);
+        let rows = (0..count).map(move |row| {
+            taken.fetch_add(1, Ordering::SeqCst);
+            let body = Some(vec![0; bytes].into());
+            let item = Item {
+                rev: Rev::from_bytes([0; 16]),
+                pinned: false,
+                expires: None,
+                created: Instant::UNIX_EPOCH,
+                meta: bytes::Bytes::new(),
+                body,
+            };
+            Ok((row, item))
+        });
+        stream::iter(rows).boxed()
+    }
+
+    #[tokio::test]
+    async fn a_piece_that_is_larger_than_it_was_taken_for_is_not_read_as_a_whole_before_its_turn() {
+        let taken = Arc::default();
+        let piece = read_ahead(rows(1000, 10_000, &taken)).await.unwrap();
+        let most = 2 * PIECE / 10_000 + 1;
+        assert_eq!(taken.load(Ordering::SeqCst), most);
+        let all: Vec<u64> = piece.map_ok(|(row, _)| row).try_collect().await.unwrap();
+        assert!(all.into_iter().eq(0..1000));
+    }
 }

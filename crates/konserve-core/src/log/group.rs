@@ -1,8 +1,12 @@
 //! Group commit: appends to one log that come while another is under way go into one row together.
 //!
-//! Each log that is being appended to has a queue and a driver, a task that writes one row after the other until nobody waits.
-//! The driver owns what it writes: a caller that goes away harms nobody, and what still waits can be withdrawn. Nothing waits on
-//! purpose: an append to a log at rest is written at once, and what comes meanwhile goes with the next row.
+//! Each log that is being appended to has a queue and a driver, a task that writes one row and hands over to the next one, on the
+//! runtime of somebody who waits, until nobody does. The driver owns what it writes: a caller that goes away harms nobody, and what
+//! still waits can be withdrawn. Nothing waits on purpose: an append to a log at rest is written at once, and what comes meanwhile
+//! goes with the next row.
+//!
+//! Nobody waits for ever for an engine that does not answer somebody else: what nobody is there for any more is given up, and who has
+//! waited for long while nothing went on goes alone.
 //!
 //! ```text
 //! waiting ──take──► taken ──► answered          a row that lost its place is put back, so that the next attempt
@@ -13,10 +17,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -32,6 +38,9 @@ use crate::{Error, ErrorKind, Key, Outcome, Result, Value};
 /// What a row needs beside its entries, generously.
 const ROW_OVERHEAD: usize = 256;
 
+/// For how long a row is seen through when all who wait for it have gone: mostly to its end, so that nothing is left in doubt.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// The entries of one append.
 #[derive(Debug)]
 pub(crate) struct Entries {
@@ -45,8 +54,8 @@ pub(crate) struct Entries {
 enum Load {
     /// They can share a row: the entries, and the row that they would be alone.
     Small { values: Vec<Value>, plain: Bytes },
-    /// They are a row of their own.
-    Alone(Box<Placed>),
+    /// They are a row of their own, which is with the driver while it is taken.
+    Alone(Option<Box<Placed>>),
 }
 
 /// The queues of the logs that are being appended to.
@@ -55,12 +64,18 @@ pub(crate) struct Groups(Mutex<HashMap<Partition, Arc<Queue>>>);
 
 /// The appends to one log.
 #[derive(Debug, Default)]
-pub(super) struct Queue(Mutex<Waitlist>);
+pub(super) struct Queue {
+    list: Mutex<Waitlist>,
+    /// Told when somebody has gone.
+    withdrawn: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Waitlist {
     waiting: VecDeque<Waiting>,
     next_ticket: u64,
+    /// How many rows have been written, or not, so far.
+    rounds: u64,
 }
 
 /// One append, from when it is queued until it is answered.
@@ -70,6 +85,7 @@ pub(super) struct Waiting {
     /// Its caller has gone. Changes only while the queue is locked.
     is_withdrawn: Arc<AtomicBool>,
     operation: Operation,
+    runtime: Option<Handle>,
     deadline: Option<Instant>,
     span: Span,
     entries: Entries,
@@ -87,11 +103,11 @@ enum Answer {
 #[derive(Debug)]
 pub(super) struct Batch {
     appends: Vec<Waiting>,
-    pub(super) row: Placed,
+    pub(super) row: Box<Placed>,
     pub(super) count: u64,
     pub(super) bytes: u64,
     /// Until when the last of them waits.
-    pub(super) deadline: Option<Instant>,
+    deadline: Option<Instant>,
 }
 
 impl Entries {
@@ -107,7 +123,7 @@ impl Entries {
             Value::List(values) if plain.len().saturating_add(ROW_OVERHEAD) <= store.inline_limit => {
                 Load::Small { values, plain }
             }
-            _ => Load::Alone(Box::new(place(operation, count, plain).await?)),
+            _ => Load::Alone(Some(Box::new(place(operation, count, plain).await?))),
         };
         Ok(Self { load, count, bytes })
     }
@@ -118,7 +134,7 @@ impl Entries {
 
     /// Gives up what was stored already.
     fn discard(&self, operation: &Operation) {
-        if let Load::Alone(placed) = &self.load {
+        if let Load::Alone(Some(placed)) = &self.load {
             placement::discard(operation, placed);
         }
     }
@@ -148,33 +164,35 @@ pub(crate) async fn append(operation: &Operation, key: &Key, entries: Entries) -
     let mut entries = entries;
     let mut runtime = Handle::try_current().ok();
     loop {
-        let (sender, mut receiver) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let is_withdrawn = Arc::<AtomicBool>::default();
         let waiting = Waiting {
             ticket: 0,
             is_withdrawn: Arc::clone(&is_withdrawn),
             operation: operation.clone(),
+            runtime: runtime.clone(),
             deadline: backend::deadline(),
             span: Span::current(),
             entries,
             answer: sender,
         };
-        let (queue, place) = store.groups.join(store, key, &at, waiting, runtime.as_ref());
-        let _withdraw = Withdraw {
+        let (queue, ticket) = store.groups.join(store, key, &at, waiting);
+        let withdraw = Withdraw {
             queue: &queue,
-            ticket: place.ticket,
+            ticket,
             is_withdrawn,
         };
-        if place.drives {
-            drive(store, key, &queue, None).await;
-        }
-        entries = match (&mut receiver).await {
-            Ok(Answer::Done(result)) => return result,
-            Ok(Answer::Abandoned(entries)) => {
-                // There may be no runtime for another driver either.
-                runtime = None;
-                entries
+        let answer = match runtime.take() {
+            Some(_) => withdraw.wait(receiver, store.options.contention_timeout()).await,
+            None => {
+                drive(store, key, &queue, None).await;
+                receiver.await
             }
+        };
+        entries = match answer {
+            Ok(Answer::Done(result)) => return result,
+            // From here on alone.
+            Ok(Answer::Abandoned(entries)) => entries,
             Err(_) => {
                 let message = "the runtime that carried the append was shut down";
                 return Err(Error::new(ErrorKind::UnknownOutcome, message));
@@ -190,6 +208,27 @@ struct Withdraw<'a> {
     is_withdrawn: Arc<AtomicBool>,
 }
 
+impl Withdraw<'_> {
+    /// Waits for the answer, and for this long for a queue in which nothing goes on.
+    async fn wait(
+        &self,
+        mut answer: oneshot::Receiver<Answer>,
+        patience: Duration,
+    ) -> Result<Answer, oneshot::error::RecvError> {
+        loop {
+            let rounds = self.queue.lock().rounds;
+            if let Ok(answer) = tokio::time::timeout(patience, &mut answer).await {
+                return answer;
+            }
+            let has_stopped = self.queue.lock().rounds == rounds;
+            // What is taken can only be waited for.
+            if has_stopped && let Some(waiting) = self.queue.withdraw(self.ticket, &self.is_withdrawn) {
+                return Ok(Answer::Abandoned(waiting.entries));
+            }
+        }
+    }
+}
+
 impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
         if let Some(waiting) = self.queue.withdraw(self.ticket, &self.is_withdrawn) {
@@ -198,32 +237,18 @@ impl Drop for Withdraw<'_> {
     }
 }
 
-/// Where an append waits.
-struct Place {
-    ticket: u64,
-    /// There is no runtime for a driver: the caller drives a queue of its own.
-    drives: bool,
-}
-
 impl Groups {
-    /// Queues an append, and starts a driver where there is none.
-    fn join(
-        &self,
-        store: &Arc<Inner>,
-        key: &Key,
-        at: &Address,
-        waiting: Waiting,
-        runtime: Option<&Handle>,
-    ) -> (Arc<Queue>, Place) {
-        let Some(runtime) = runtime else {
+    /// Queues an append, and starts a driver where there is none; without a runtime, in a queue of its own, for the caller to drive.
+    fn join(&self, store: &Arc<Inner>, key: &Key, at: &Address, waiting: Waiting) -> (Arc<Queue>, u64) {
+        let Some(runtime) = waiting.runtime.clone() else {
             let queue = Arc::<Queue>::default();
             let ticket = queue.push(waiting);
-            return (queue, Place { ticket, drives: true });
+            return (queue, ticket);
         };
         let mut queues = self.lock();
         if let Some(queue) = queues.get(&at.partition) {
             let ticket = queue.push(waiting);
-            return (Arc::clone(queue), Place { ticket, drives: false });
+            return (Arc::clone(queue), ticket);
         }
         let queue = Arc::<Queue>::default();
         let ticket = queue.push(waiting);
@@ -233,10 +258,10 @@ impl Groups {
             store: Arc::clone(store),
             key: key.clone(),
             partition: at.partition.clone(),
-            queue: Arc::clone(&queue),
+            queue: Some(Arc::clone(&queue)),
         };
-        runtime.spawn(driver.run());
-        (queue, Place { ticket, drives: false })
+        driver.start(&runtime);
+        (queue, ticket)
     }
 
     /// Ends a queue if nobody waits in it.
@@ -254,36 +279,61 @@ impl Groups {
     }
 }
 
-/// Writes the rows of one log until nobody waits.
+/// Writes one row of a log, and is followed by another one if somebody waits then.
 struct Driver {
     store: Arc<Inner>,
     key: Key,
     partition: Partition,
-    queue: Arc<Queue>,
+    /// Until it has ended, or handed over.
+    queue: Option<Arc<Queue>>,
 }
 
 impl Driver {
-    async fn run(self) {
+    fn start(self, runtime: &Handle) {
+        let run: BoxFuture<'static, ()> = Box::pin(self.run());
+        runtime.spawn(run);
+    }
+
+    async fn run(mut self) {
         // Whoever is about to append as well can do so first.
         tokio::task::yield_now().await;
-        while !drive(&self.store, &self.key, &self.queue, Some(&self.partition)).await {
-            tokio::task::yield_now().await;
+        let Some(queue) = self.queue.clone() else {
+            return;
+        };
+        if drive(&self.store, &self.key, &queue, Some(&self.partition)).await {
+            self.queue = None;
+            return;
+        }
+        // Whoever waits runs his runtime; nobody may run this one any more.
+        let runtime = queue.runtime();
+        let next = Self {
+            store: Arc::clone(&self.store),
+            key: self.key.clone(),
+            partition: self.partition.clone(),
+            queue: self.queue.take(),
+        };
+        match runtime {
+            Some(runtime) => next.start(&runtime),
+            None => drop(next),
         }
     }
 }
 
 impl Drop for Driver {
-    /// When the runtime is shut down under it, those who wait elsewhere look for another driver.
+    /// When the runtime is shut down under it, those who wait elsewhere go on alone.
     fn drop(&mut self) {
+        let Some(queue) = self.queue.take() else {
+            return;
+        };
         let mut queues = self.store.groups.lock();
         if queues
             .get(&self.partition)
-            .is_some_and(|queue| Arc::ptr_eq(queue, &self.queue))
+            .is_some_and(|there| Arc::ptr_eq(there, &queue))
         {
             queues.remove(&self.partition);
         }
         drop(queues);
-        for waiting in self.queue.empty() {
+        for waiting in queue.empty() {
             let _ = waiting.answer.send(Answer::Abandoned(waiting.entries)); // its caller may have gone
         }
     }
@@ -293,11 +343,11 @@ impl Drop for Driver {
 ///
 /// A driver ends before it answers the last ones: when their runtime is not run any more after that, nobody waits for it.
 async fn drive(store: &Arc<Inner>, key: &Key, queue: &Queue, driven: Option<&Partition>) -> bool {
-    let asked = queue.lock().next_ticket;
+    let asked = queue.next_ticket();
     let round = match Operation::begin(Arc::clone(store), "append") {
         Ok(operation) => {
             let span = queue.span();
-            append_one_row(&operation, key, queue).instrument(span).await
+            append_one_row(&operation, key, queue, asked).instrument(span).await
         }
         Err(closed) => Round::Failed(None, closed),
     };
@@ -311,6 +361,7 @@ async fn drive(store: &Arc<Inner>, key: &Key, queue: &Queue, driven: Option<&Par
         Round::Failed(None, error) => (queue.take_before(asked), Err(error)),
         Round::Nobody => (Vec::new(), Ok(0)),
     };
+    queue.lock().rounds += 1;
     let has_ended = driven.is_none_or(|partition| store.groups.end_if_idle(partition, queue));
     let mut next = match &result {
         Ok(first) => *first,
@@ -333,34 +384,37 @@ async fn drive(store: &Arc<Inner>, key: &Key, queue: &Queue, driven: Option<&Par
 
 impl Queue {
     /// Takes as many appends as fit into one row, in the order in which they came. From here on their callers cannot know whether
-    /// they are appended, until they are told.
+    /// they are appended, until they are told. `None` when nobody waits.
     ///
     /// # Errors
     ///
-    /// Those of placing the row; the batch is there, to be told.
-    pub(super) async fn take(&self, operation: &Operation, batch: &mut Option<Batch>) -> Result<bool> {
+    /// Those of placing the row, for which all wait again.
+    pub(super) async fn take(&self, operation: &Operation) -> Result<Option<Batch>> {
         let mut appends = self.take_fitting(operation);
-        let Some(first) = appends.first_mut() else {
-            return Ok(false);
-        };
-        let alone = match &mut first.entries.load {
-            Load::Alone(placed) => Some(std::mem::take(&mut **placed)),
-            Load::Small { .. } => None,
-        };
-        let batch = batch.insert(Batch {
-            count: appends.iter().map(|waiting| waiting.entries.count).sum(),
-            bytes: 0,
-            deadline: latest(appends.iter()),
-            row: alone.unwrap_or_default(),
-            appends,
-        });
-        batch.place(operation).await?;
-        Ok(true)
+        if appends.is_empty() {
+            return Ok(None);
+        }
+        match Batch::place(operation, &mut appends).await {
+            Ok((row, bytes)) => Ok(Some(Batch {
+                count: appends.iter().map(|waiting| waiting.entries.count).sum(),
+                bytes,
+                deadline: latest(appends.iter()),
+                row,
+                appends,
+            })),
+            Err(error) => {
+                self.wait_again(appends);
+                Err(error)
+            }
+        }
     }
 
     /// Lets what was taken wait again, before all others: it was not appended.
-    pub(super) fn put_back(&self, batch: &mut Option<Batch>) {
-        let appends = batch.take().map(Batch::take_apart).unwrap_or_default();
+    pub(super) fn put_back(&self, batch: Option<Batch>) {
+        self.wait_again(batch.map(Batch::take_apart).unwrap_or_default());
+    }
+
+    fn wait_again(&self, appends: Vec<Waiting>) {
         let mut list = self.lock();
         for waiting in appends.into_iter().rev() {
             waiting.operation.leave_undecided(false);
@@ -372,9 +426,45 @@ impl Queue {
         }
     }
 
-    /// Until when the last of those who wait does.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        latest(self.lock().waiting.iter())
+    /// The ticket of who comes next.
+    pub(super) fn next_ticket(&self) -> u64 {
+        self.lock().next_ticket
+    }
+
+    /// Runs a future for as long as somebody waits who came before a ticket was given out; `None` when nobody does any more. Who has
+    /// come later begins anew.
+    pub(super) async fn while_waited_for<F: Future>(&self, ticket: u64, future: F) -> Option<F::Output> {
+        let deadline = latest(self.lock().waiting.iter());
+        let have_gone = |list: &Waitlist| list.waiting.front().is_none_or(|waiting| waiting.ticket >= ticket);
+        tokio::select! {
+            biased;
+            output = until(deadline, future) => Some(output),
+            () = self.until_list(have_gone) => None,
+        }
+    }
+
+    /// Runs a future for as long as somebody waits for what was taken, and a little longer; `None` when nobody does any more.
+    pub(super) async fn while_wanted<F: Future>(&self, wanted: Wanted, future: F) -> Option<F::Output> {
+        let unwanted = async {
+            let is_withdrawn = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+            self.until_list(|_| wanted.flags.iter().all(is_withdrawn)).await;
+            tokio::time::sleep(PARTING).await;
+        };
+        tokio::select! {
+            biased;
+            output = until(wanted.deadline, future) => Some(output),
+            () = unwanted => None,
+        }
+    }
+
+    async fn until_list(&self, holds: impl Fn(&Waitlist) -> bool) {
+        loop {
+            let withdrawn = self.withdrawn.notified();
+            if holds(&self.lock()) {
+                return;
+            }
+            withdrawn.await;
+        }
     }
 
     fn take_fitting(&self, operation: &Operation) -> Vec<Waiting> {
@@ -415,8 +505,11 @@ impl Queue {
     fn withdraw(&self, ticket: u64, is_withdrawn: &AtomicBool) -> Option<Waiting> {
         let mut list = self.lock();
         is_withdrawn.store(true, Ordering::Relaxed);
-        let index = list.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
-        list.waiting.remove(index)
+        let index = list.waiting.iter().position(|waiting| waiting.ticket == ticket);
+        let withdrawn = index.and_then(|index| list.waiting.remove(index));
+        drop(list);
+        self.withdrawn.notify_waiters();
+        withdrawn
     }
 
     /// Those who came before a ticket was given out.
@@ -434,6 +527,11 @@ impl Queue {
         std::mem::take(&mut self.lock().waiting)
     }
 
+    /// On which the first one of those who wait does.
+    fn runtime(&self) -> Option<Handle> {
+        self.lock().waiting.front().and_then(|waiting| waiting.runtime.clone())
+    }
+
     /// In which the requests for the first one are to be seen.
     fn span(&self) -> Span {
         self.lock()
@@ -443,36 +541,62 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waitlist> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Batch {
-    /// Makes the row, unless one append brought its own.
-    async fn place(&mut self, operation: &Operation) -> Result<()> {
-        let plain = match self.appends.as_mut_slice() {
-            [one] => match &one.entries.load {
+    /// The row of several appends, unless the only one brought its own, and the bytes of its entries.
+    async fn place(operation: &Operation, appends: &mut [Waiting]) -> Result<(Box<Placed>, u64)> {
+        let count = appends.iter().map(|waiting| waiting.entries.count).sum();
+        let plain = match appends {
+            [one] => match &mut one.entries.load {
                 Load::Small { plain, .. } => plain.clone(),
-                Load::Alone(_) => {
-                    self.bytes = one.entries.bytes;
-                    return Ok(());
+                Load::Alone(row) => {
+                    let row = row.take().unwrap_or_default();
+                    return Ok((row, one.entries.bytes));
                 }
             },
             all => encode_together(operation, all)?,
         };
-        self.bytes = plain.len() as u64;
-        self.row = place(operation, self.count, plain).await?;
-        Ok(())
+        let bytes = plain.len() as u64;
+        Ok((Box::new(place(operation, count, plain).await?), bytes))
+    }
+
+    /// Who is there for it.
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted {
+            flags: self
+                .appends
+                .iter()
+                .map(|waiting| Arc::clone(&waiting.is_withdrawn))
+                .collect(),
+            deadline: self.deadline,
+        }
     }
 
     /// The appends, each with what it brought.
     fn take_apart(mut self) -> Vec<Waiting> {
         if let [one] = self.appends.as_mut_slice()
-            && let Load::Alone(placed) = &mut one.entries.load
+            && let Load::Alone(row) = &mut one.entries.load
         {
-            **placed = self.row;
+            *row = Some(self.row);
         }
         self.appends
+    }
+}
+
+/// Who is there for what was taken, and until when.
+pub(super) struct Wanted {
+    flags: Vec<Arc<AtomicBool>>,
+    deadline: Option<Instant>,
+}
+
+/// Runs a future of whose end somebody waits until this deadline, if there is one.
+async fn until<F: Future>(deadline: Option<Instant>, future: F) -> F::Output {
+    match deadline {
+        Some(deadline) => backend::until(deadline, future).await,
+        None => future.await,
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) use self::read::{Pace, Selection, Which, entries};
 pub(crate) use self::remove::{remove, sweep};
 pub(crate) use self::site::Site;
 pub(crate) use self::tail::{Reached, Tails};
-pub(crate) use self::trim::trim;
+pub(crate) use self::trim::{Trims, trim};
 
 /// A position in a log: 0 for the first entry that was ever appended, and one more for each after it.
 pub type Position = u64;

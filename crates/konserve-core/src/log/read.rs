@@ -21,6 +21,10 @@ use crate::{ErrorKind, Key, Result, Value};
 /// Up to how many bytes of rows are kept to deliver the last entries in order without looking where they begin.
 const KEPT: usize = 2 << 20;
 
+/// Whatever pace a follower is given, it looks no more often than this, and no more seldom than that.
+const BRIEFEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Which entries to read, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
@@ -143,7 +147,7 @@ impl Reader {
         let at = self.operation.store.address(&self.key);
         self.site = match self.selection.follow {
             Some(_) => None,
-            None => Site::remembered(&self.operation, &at, self.how),
+            None => Site::remembered(&self.operation, &at, self.how).await?,
         };
         if self.site.is_some() {
             self.position().await?;
@@ -196,6 +200,10 @@ impl Reader {
             Which::Last(count) => {
                 let mut back = Backward::new(site, first..Position::MAX, count.max(1));
                 let Some((span, item)) = back.step(site).await? else {
+                    // Nothing can be seen yet.
+                    self.wanted = first..Position::MAX;
+                    let ahead = Forward::new(self.wanted.clone());
+                    self.cursor = self.selection.follow.is_some().then_some(Cursor::Forward(ahead));
                     return Ok(());
                 };
                 let end = span.end().next;
@@ -293,7 +301,8 @@ impl Reader {
         let store = self.operation.store.clone();
         let at = store.address(&self.key);
         // For as long as nothing has come so far: what is seen late is late in proportion.
-        let pause = self.idle.clamp(pace.shortest, pace.longest.max(pace.shortest));
+        let shortest = pace.shortest.clamp(BRIEFEST, LONGEST);
+        let pause = self.idle.clamp(shortest, pace.longest.clamp(shortest, LONGEST));
         let until = Instant::now() + pause;
         loop {
             let grown = store.tails.grown.notified();

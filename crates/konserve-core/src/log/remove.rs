@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use super::row::{row_address, segment_of, segment_partition};
 use super::state::{LogState, owner, state_address};
 use super::tail::{Tail, announce, discover, finish_removal, log_id};
-use super::trim::purge_rows;
+use super::trim::{announce_again, purge_rows};
 use crate::backend::{
     Address, Committed, Item, Listing, Mutation, Occupant, Partition, Purge, Read, RowQuery, Space, When, Written,
 };
@@ -185,39 +185,14 @@ async fn sweep_log(
             .await?;
         swept.waiting += 1;
     } else {
-        return announce_again(operation, id, item, state, patience, swept).await;
+        let first = state.first.next;
+        let due = announce_again(operation, id, item, state, patience.until_log_rows_go()).await?;
+        if due < first {
+            swept.waiting += 1;
+        }
+        return Ok((due > 0).then_some(due));
     }
     Ok(None)
-}
-
-/// Which rows of a log are due. What was trimmed since they were announced is announced in their place.
-async fn announce_again(
-    operation: &Operation,
-    id: LogId,
-    item: &Item,
-    mut state: LogState,
-    patience: Patience,
-    swept: &mut Swept,
-) -> Result<Option<Position>> {
-    let store = &operation.store;
-    let Some(trimmed) = state.trimmed else {
-        return Ok(None);
-    };
-    let (now, wait) = (store.now(), patience.until_log_rows_go());
-    let due = state.due(now, wait);
-    if due < state.first.next {
-        swept.waiting += 1;
-    }
-    if due > trimmed.due && due < state.first.next {
-        state.trim(state.first, now, wait);
-        let rev = store.revisions.next_after(item.rev)?;
-        let next = state.item(store, rev)?;
-        // Refused when somebody else changed it, who will be met again.
-        operation
-            .preparing_write(&state_address(id), next, When::Matches(item.rev))
-            .await?;
-    }
-    Ok((due > 0).then_some(due))
 }
 
 /// The revision of the head of a key, if it names this log.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 
 use super::Position;
 use super::row::{Row, Span, decode_entries, row_address, segment_of, segment_partition, start_of};
@@ -43,12 +43,27 @@ pub(super) enum Behind {
 }
 
 impl Site {
-    /// The log that a key held when this process last had to do with it, if that is not long ago.
-    pub(super) fn remembered(operation: &Operation, at: &Address, how: Read) -> Option<Self> {
+    /// The log that a key held when this process last had to do with it, if that is not long ago and it is not known to be gone. One
+    /// request where it is longer ago that the state row was known.
+    pub(crate) async fn remembered(operation: &Operation, at: &Address, how: Read) -> Result<Option<Self>> {
         let store = &operation.store;
-        let tail = store.tails.get(at)?;
-        let age = store.environment.clock.uptime().saturating_sub(tail.confirmed);
-        (!how.strong && age < BELIEVED).then(|| Self::of_tail(operation, tail, how))
+        let now = store.environment.clock.uptime();
+        let is_recent = |known: Duration| now.saturating_sub(known) < BELIEVED;
+        let Some(tail) = store
+            .tails
+            .get(at)
+            .filter(|tail| !how.strong && is_recent(tail.confirmed))
+        else {
+            return Ok(None);
+        };
+        let mut site = Self::of_tail(operation, tail, how);
+        if !is_recent(site.known) {
+            match site.state_now().await? {
+                Some(state) => (site.state, site.known) = (state, now),
+                None => return Ok(None),
+            }
+        }
+        Ok((!site.state.sealed).then_some(site))
     }
 
     /// The log whose tail this is.
@@ -59,18 +74,6 @@ impl Site {
             state: tail.state,
             known: tail.known,
             how,
-        }
-    }
-
-    /// The log that a key holds, as this process remembers it or as it is now. At most two requests.
-    ///
-    /// # Errors
-    ///
-    /// `wrong_kind` for a document or a binary.
-    pub(crate) async fn now(operation: &Operation, key: &Key, how: Read) -> Result<Option<Self>> {
-        match Self::remembered(operation, &operation.store.address(key), how) {
-            Some(site) => Ok(Some(site)),
-            None => Self::look_up(operation, key, how).await,
         }
     }
 
@@ -141,14 +144,15 @@ impl Site {
         order: Order,
         limit: Option<u64>,
     ) -> Rows {
-        self.operation.store.backend.rows(RowQuery {
+        let rows = self.operation.store.backend.rows(RowQuery {
             space: Space::Log,
             partition: segment_partition(self.id, segment),
             range,
             order,
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
             how: self.how,
-        })
+        });
+        rows.fuse().boxed()
     }
 
     pub(super) fn row(&self, start: Position, item: &Item) -> Result<Row> {
@@ -180,6 +184,21 @@ impl Site {
         };
         let entries = decode_entries(fetched.content, &fetched.plain, span)?;
         Ok((span.start..).zip(entries).collect())
+    }
+
+    /// Reads the state row again if rows reach as far as the segment that is known to be the last one: there may be another one by now.
+    /// Says whether there is.
+    pub(super) async fn has_grown(&mut self, end: Position) -> Result<bool> {
+        if end < start_of(self.state.segment + 1) {
+            return Ok(false);
+        }
+        let known = self.operation.store.environment.clock.uptime();
+        let Some(state) = self.state_now().await? else {
+            return Ok(false);
+        };
+        let has_grown = state.segment > self.state.segment;
+        (self.state, self.known) = (state, known);
+        Ok(has_grown)
     }
 
     /// What there is at the end of the rows, where another one would begin. A log that was removed or trimmed long enough ago ends

@@ -118,6 +118,7 @@ impl LogState {
     /// Which rows may be purged now: those that end here or before.
     pub(crate) fn due(&self, now: Instant, patience: Duration) -> Position {
         match self.trimmed {
+            Some(_) if patience.is_zero() => self.first.next,
             Some(trimmed) if now.since(trimmed.at) >= patience => trimmed.below,
             Some(trimmed) => trimmed.due,
             None => 0,

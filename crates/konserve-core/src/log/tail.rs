@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use tokio::sync::Notify;
 
-use super::row::{End, Row, Span, segment_of, segment_partition};
+use super::row::{End, Row, Span, segment_of, segment_partition, start_of};
 use super::state::{LogState, state_address};
 use crate::backend::{Address, Item, Order, Partition, Read, RowQuery, Space, When, Written};
 use crate::head::{Head, HeadKind, LogId};
@@ -162,7 +162,7 @@ pub(crate) fn log_id(operation: &Operation, item: &Item) -> Result<LogId> {
     }
 }
 
-/// Where a log ends, read strongly; `None` when it was sealed. One request, seldom two.
+/// Where a log ends, read strongly; `None` when it was sealed. One request, seldom two or three.
 pub(crate) async fn end(operation: &Operation, tail: &Tail) -> Result<Option<End>> {
     Ok(match last_row(operation, tail.id, &tail.state).await? {
         Last::Entries(span, _) => Some(span.end()),
@@ -171,8 +171,24 @@ pub(crate) async fn end(operation: &Operation, tail: &Tail) -> Result<Option<End
     })
 }
 
-/// The last row of a log, read strongly. One request, seldom two.
+/// The last row of a log, read strongly. One request, seldom two or three.
 pub(crate) async fn last_row(operation: &Operation, id: LogId, state: &LogState) -> Result<Last> {
+    let last = last_row_known(operation, id, state).await?;
+    if let Last::Entries(span, _) = last
+        && span.end().next >= start_of(state.segment + 1)
+        && let Some(item) = operation.read(&state_address(id), Read::STRONG).await?
+    {
+        // The log may have gone on to a segment that was not known.
+        let now = LogState::decode(&operation.store.envelope, &item.meta)?;
+        if now.segment > state.segment {
+            return Box::pin(last_row(operation, id, &now)).await;
+        }
+    }
+    Ok(last)
+}
+
+/// The last row in the segments that a state row knows.
+async fn last_row_known(operation: &Operation, id: LogId, state: &LogState) -> Result<Last> {
     let store = &operation.store;
     // The state row announces a segment before its first row is written, so the last row may be in the one before.
     let mut segment = state.segment;

@@ -6,7 +6,9 @@
 //!
 //! The last row stays whatever is trimmed, for the next one goes where it ends. Rows that hold the first position stay as well.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use futures::TryStreamExt;
 
@@ -15,9 +17,9 @@ use super::row::{End, Row, row_address, segment_of, segment_partition};
 use super::site::Site;
 use super::state::{LogState, state_address};
 use super::tail::{Last, discover, last_row};
-use crate::backend::{Purge, Read, RowQuery, Space, When};
+use crate::backend::{Item, Purge, Read, RowQuery, Space, When};
 use crate::head::LogId;
-use crate::store::{Answer, Backoff, Operation};
+use crate::store::{Answer, Backoff, Inner, Operation};
 use crate::{Key, Result};
 
 /// Lets the log at a key begin at a position, or at its end if that is sooner, and says where it begins now. `None` when the key is
@@ -29,6 +31,7 @@ use crate::{Key, Result};
 pub(crate) async fn trim(operation: &Operation, key: &Key, before: Position) -> Result<Option<Position>> {
     let store = &operation.store;
     let at = store.address(key);
+    let _guard = store.lock(&at).await;
     let mut backoff = Backoff::new(store.environment.clone(), store.options.contention_timeout());
     loop {
         let Some(mut tail) = discover(operation, key).await? else {
@@ -62,31 +65,96 @@ pub(crate) async fn trim(operation: &Operation, key: &Key, before: Position) -> 
             backoff.lost().await?;
             continue;
         }
-        purge_later(operation, tail.id, segment_of(tail.state.first.next), first.next);
+        purge_later(operation, tail.id, segment_of(tail.state.first.next));
         (tail.state, tail.state_rev) = (state, rev);
         store.tails.put(&at, tail);
         return Ok(Some(first.next));
     }
 }
 
-/// Purges in the background what a trim has announced, where the store's options say so. Whatever that does not finish, a collector
-/// does.
-fn purge_later(operation: &Operation, id: LogId, from: u64, below: Position) {
+/// The logs of which rows are being purged in the background.
+#[derive(Debug, Default)]
+pub(crate) struct Trims(Mutex<HashSet<LogId>>);
+
+impl Trims {
+    fn lock(&self) -> MutexGuard<'_, HashSet<LogId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Purges in the background what was trimmed, from a segment on, where the store's options say so: one task for each log, until
+/// nothing is left. Whatever it does not finish, a collector does.
+fn purge_later(operation: &Operation, id: LogId, from: u64) {
     let store = &operation.store;
-    if !store.options.background_cleanup {
+    if !store.options.background_cleanup || !store.trims.lock().insert(id) {
         return;
     }
-    let wait = store.patience().until_log_rows_go();
     let weak = Arc::downgrade(store);
-    store.background.spawn(async move {
-        tokio::time::sleep(wait).await;
-        let Some(Ok(operation)) = weak.upgrade().map(Operation::background) else {
-            return;
-        };
-        if let Err(error) = purge_rows(&operation, id, from, below).await {
+    let has_started = store.background.spawn(async move {
+        let purged = purge_when_due(&weak, id, from).await;
+        if let Some(store) = weak.upgrade() {
+            store.trims.lock().remove(&id);
+        }
+        if let Err(error) = purged {
             tracing::debug!(kind = %error.kind(), "a part of a log that was trimmed is left to the collector");
         }
     });
+    if !has_started {
+        store.trims.lock().remove(&id);
+    }
+}
+
+async fn purge_when_due(store: &Weak<Inner>, id: LogId, mut from: u64) -> Result<()> {
+    loop {
+        let wait = {
+            // A store that nobody uses any more is not kept alive for this.
+            let Some(store) = store.upgrade() else {
+                return Ok(());
+            };
+            let patience = store.patience().until_log_rows_go();
+            let operation = Operation::background(store)?;
+            let Some(item) = operation.read(&state_address(id), Read::STRONG).await? else {
+                return Ok(());
+            };
+            let state = LogState::decode(&operation.store.envelope, &item.meta)?;
+            let first = state.first.next;
+            let due = announce_again(&operation, id, &item, state, patience).await?;
+            if due > 0 {
+                purge_rows(&operation, id, from, due).await?;
+                from = segment_of(due);
+            }
+            if due >= first {
+                return Ok(());
+            }
+            patience
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Which rows of a log are due: those that end there or before. What was trimmed since they were announced is announced in their
+/// place.
+pub(super) async fn announce_again(
+    operation: &Operation,
+    id: LogId,
+    item: &Item,
+    mut state: LogState,
+    patience: Duration,
+) -> Result<Position> {
+    let store = &operation.store;
+    let now = store.now();
+    let due = state.due(now, patience);
+    let is_new = state.trimmed.is_some_and(|trimmed| due > trimmed.due);
+    if is_new && due < state.first.next && !state.sealed {
+        state.trim(state.first, now, patience);
+        let rev = store.revisions.next_after(item.rev)?;
+        let next = state.item(store, rev)?;
+        // Refused when somebody else changed it, who will be met again.
+        operation
+            .preparing_write(&state_address(id), next, When::Matches(item.rev))
+            .await?;
+    }
+    Ok(due)
 }
 
 /// Purges the rows that end at a position or before, from a segment on, and says how many; but not the last row of the log.

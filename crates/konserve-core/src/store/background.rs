@@ -14,16 +14,18 @@ const MOST: usize = 1024;
 pub(crate) struct Background(Mutex<JoinSet<()>>);
 
 impl Background {
-    /// Starts a task, if there is a runtime to run it and it is not one too many.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Starts a task, if there is a runtime to run it and it is not one too many. Says whether it did.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
         let Ok(runtime) = Handle::try_current() else {
-            return;
+            return false;
         };
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        if tasks.len() < MOST {
+        let has_room = tasks.len() < MOST;
+        if has_room {
             tasks.spawn_on(task, &runtime);
         }
+        has_room
     }
 
     /// Ends all tasks.

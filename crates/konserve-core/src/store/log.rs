@@ -51,6 +51,7 @@ impl Store {
             site: None,
             selection: Selection::ALL,
             next: None,
+            resumed: None,
             operation: "log",
             stream: None,
             entry: PhantomData,
@@ -76,6 +77,8 @@ pub struct Log<E, S = Plain> {
     selection: Selection,
     /// Behind the last position that was delivered, in the direction of the stream.
     next: Option<Position>,
+    /// Where it goes on, in its direction.
+    resumed: Option<Position>,
     /// The call that errors name.
     operation: &'static str,
     stream: Option<BoxStream<'static, Result<(Position, Value)>>>,
@@ -127,6 +130,7 @@ impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
             site: self.site,
             selection: self.selection,
             next: self.next,
+            resumed: self.resumed,
             operation: self.operation,
             stream: self.stream,
             entry: PhantomData,
@@ -164,14 +168,12 @@ impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
     /// # Errors
     ///
     /// `invalid_input` for text that is not such a position.
-    pub fn resume(self, position: &str) -> Result<Self> {
-        let next: Position = position
+    pub fn resume(mut self, position: &str) -> Result<Self> {
+        let next = position
             .parse()
             .map_err(|error| Error::new(ErrorKind::InvalidInput, "not the position of a log").with_source(error))?;
-        Ok(match self.selection.reverse {
-            false => self.range(next..),
-            true => self.range(..next),
-        })
+        self.resumed = Some(next);
+        Ok(self)
     }
 
     /// Where the stream is: behind the last entry that it delivered. `None` before the first.
@@ -255,6 +257,22 @@ impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
         })
     }
 
+    /// What is left to be read.
+    fn rest(&self) -> Selection {
+        let mut rest = self.selection.clone();
+        if let Some(next) = self.resumed {
+            let (start, end) = match rest.which {
+                Which::Range(start, end) => (start, end),
+                Which::Last(_) => (None, Position::MAX),
+            };
+            rest.which = match rest.reverse {
+                false => Which::Range(Some(start.map_or(next, |start| start.max(next))), end),
+                true => Which::Range(start, end.min(next)),
+            };
+        }
+        rest
+    }
+
     fn start(&mut self) -> BoxStream<'static, Result<(Position, Value)>> {
         let operation = match self.selection {
             Selection {
@@ -268,9 +286,7 @@ impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
             _ => Operation::background(self.store.inner.clone()),
         };
         match operation {
-            Ok(operation) => {
-                log::entries(operation, self.key.clone(), self.site.take(), self.selection.clone()).boxed()
-            }
+            Ok(operation) => log::entries(operation, self.key.clone(), self.site.take(), self.rest()).boxed(),
             Err(error) => futures::stream::once(async { Err(error) }).boxed(),
         }
     }
@@ -353,7 +369,13 @@ impl_request!([] LogFirst => Result<Option<Position>>);
 
 /// How far the log at a key reaches; `None` when it is absent.
 async fn extent(operation: &Operation, key: &Key, consistent: bool) -> Result<Option<LogMeta>> {
-    match Site::now(operation, key, operation.store.how(consistent)).await? {
+    let how = operation.store.how(consistent);
+    if let Some(site) = Site::remembered(operation, &operation.store.address(key), how).await?
+        && let Some(extent) = log::extent(&site).await?
+    {
+        return Ok(Some(extent));
+    }
+    match Site::look_up(operation, key, how).await? {
         Some(site) => log::extent(&site).await,
         None => Ok(None),
     }

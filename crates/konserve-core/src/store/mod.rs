@@ -59,7 +59,7 @@ use self::background::Background;
 use self::locks::KeyLocks;
 use self::stats::Figures;
 use crate::backend::{Address, Backend, Capabilities, Item, Partition, Read, Space};
-use crate::log::{Groups, Tails};
+use crate::log::{Groups, Tails, Trims};
 use crate::record::Envelope;
 use crate::rev::RevisionClock;
 use crate::{Environment, Error, ErrorKind, Instant, Key, Result};
@@ -109,6 +109,7 @@ pub(crate) struct Inner {
     pub(crate) locks: KeyLocks,
     pub(crate) tails: Tails,
     pub(crate) groups: Groups,
+    pub(crate) trims: Trims,
     pub(crate) envelope: Envelope,
     pub(crate) background: Background,
     pub(crate) figures: Figures,
@@ -212,6 +213,7 @@ impl StoreBuilder {
                 locks: identity.map_or_else(KeyLocks::default, KeyLocks::of),
                 tails: Tails::default(),
                 groups: Groups::default(),
+                trims: Trims::default(),
                 envelope: Envelope::default(),
                 background: Background::default(),
                 figures: Figures::default(),

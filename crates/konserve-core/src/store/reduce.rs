@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::log::{Log, Positioned};
 use super::request::{Common, impl_request};
 use super::{Backoff, Operation, Store};
-use crate::head::LogId;
+use crate::head::{LogId, Meta};
 use crate::log::{Position, Site};
 use crate::value::{Map, from_value, to_value};
 use crate::{Error, ErrorKind, Key, Outcome, Result, Revision, Value};
@@ -191,8 +191,9 @@ where
             async |operation| {
                 let init = init?;
                 let options = &operation.store.options;
-                let mut backoff = Backoff::new(operation.store.environment.clone(), options.contention_timeout());
-                let mut fold = Fold {
+                let backoff = || Backoff::new(operation.store.environment.clone(), options.contention_timeout());
+                let mut contention = backoff();
+                let fold = Fold {
                     operation: &operation,
                     store: &store,
                     key: &key,
@@ -202,10 +203,12 @@ where
                     every,
                 };
                 loop {
-                    if let Some(folded) = fold.once(&mut function).await? {
-                        return Ok(folded);
+                    match fold.once(&mut function).await? {
+                        Folded::Whole(folded) => return Ok(folded),
+                        Folded::Part => contention = backoff(),
+                        Folded::Nothing => {}
                     }
-                    backoff.lost().await?;
+                    contention.lost().await?;
                 }
             },
         )
@@ -224,44 +227,64 @@ struct Fold<'a> {
     every: u64,
 }
 
+/// How far a fold came before somebody else wrote the document.
+enum Folded<A> {
+    /// To the end of the log: nobody did.
+    Whole(A),
+    /// A checkpoint was written.
+    Part,
+    Nothing,
+}
+
 impl Fold<'_> {
-    /// Folds what has come since; `None` when somebody else has written the document meanwhile.
-    async fn once<E, A, F>(&mut self, function: &mut F) -> Result<Option<A>>
+    /// Folds what has come since.
+    async fn once<E, A, F>(&self, function: &mut F) -> Result<Folded<A>>
     where
         E: DeserializeOwned + Send + 'static,
         A: Serialize + DeserializeOwned + Send + 'static,
         F: FnMut(A, E) -> A + Send + 'static,
     {
+        // Before the log, so that the log is not an earlier one than the document is about.
+        let document = self
+            .store
+            .get::<Value>(self.document.clone())
+            .consistent()
+            .with_meta()
+            .await?;
         let how = self.operation.store.how(true);
         let Some(site) = Site::look_up(self.operation, self.key, how).await? else {
             // No log has no entries, whatever an earlier one had.
-            return from_value(self.init.clone()).map(Some);
+            return from_value(self.init.clone()).map(Folded::Whole);
         };
         let id = site.id();
-        let mut progress = self.begin::<A>(id).await?;
+        let mut progress = self.begin::<A>(id, document)?;
         let log = self.store.log::<E>(self.key.clone()).named("reduce_log").consistent();
         let mut entries: Log<E, Positioned> = log.of(site).from(progress.next).with_positions();
-        let mut saved = progress.next;
+        let begun = progress.next;
+        let mut saved = begun;
+        let overtaken = |saved| match saved == begun {
+            true => Folded::Nothing,
+            false => Folded::Part,
+        };
         while let Some((position, entry)) = entries.try_next().await? {
             progress.folded = function(progress.folded, entry);
             progress.next = position + 1;
             if progress.next - saved >= self.every {
                 if !self.save(id, &mut progress).await? {
-                    return Ok(None);
+                    return Ok(overtaken(saved));
                 }
                 saved = progress.next;
             }
         }
         if saved != progress.next && !self.save(id, &mut progress).await? {
-            return Ok(None);
+            return Ok(overtaken(saved));
         }
-        Ok(Some(progress.folded))
+        Ok(Folded::Whole(progress.folded))
     }
 
     /// What the document says of this log.
-    async fn begin<A: DeserializeOwned>(&self, id: LogId) -> Result<Progress<A>> {
-        let found = self.store.get::<Value>(self.document.clone()).consistent().with_meta();
-        let Some((value, meta)) = found.await? else {
+    fn begin<A: DeserializeOwned>(&self, id: LogId, document: Option<(Value, Meta)>) -> Result<Progress<A>> {
+        let Some((value, meta)) = document else {
             return Ok(Progress {
                 folded: from_value(self.init.clone())?,
                 next: self.start,

@@ -175,10 +175,11 @@ async fn an_error_reaches_those_whose_item_it_is_about_and_nobody_else() {
             assert_eq!(failed.unwrap_err().kind(), kind);
         }
         match fault {
-            // What never comes back is in the way of whoever comes behind it.
+            // What never comes back is waited for a little longer than by those who wanted it.
             Fault::Hangs => assert_eq!(d.unwrap_err().outcome(), Outcome::NotApplied),
             _ => assert_eq!(d.unwrap(), 2),
         }
+        assert!(append(5, 0).await.is_ok());
     }
 }
 
@@ -227,7 +228,7 @@ async fn an_outage_ends_for_each_when_its_own_time_is_up() {
         );
     }
     *is_down.lock().unwrap() = false;
-    assert_eq!(Store::new(memory).append("log", &3_u64).await.unwrap(), 0);
+    assert_eq!(append(3, 1).await.unwrap(), 0);
 }
 
 /// A store that has appended one entry, and whose next item comes late: another one is there first.
@@ -279,6 +280,26 @@ async fn what_lost_its_place_when_its_caller_had_gone_is_not_appended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_gives_up_between_two_attempts_knows_that_nothing_is_appended() {
+    let memory = Memory::new();
+    let store = overtaken(&memory).await;
+    // Two others are first, and then the store steps aside for some milliseconds.
+    let others = async {
+        overtake(&memory).await;
+        competing(&memory).append("log", &200_u64).await.unwrap();
+    };
+    let gives_up = store.append("log", &1_u64).timeout(Duration::from_millis(21));
+    let (_, error) = tokio::join!(others, gives_up.into_future());
+    let error = error.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Unavailable, Outcome::NotApplied)
+    );
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(all(&store).await, [0, 100, 200]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_log_that_cannot_be_reached_is_tried_again_for_those_who_come_later() {
     let memory = Memory::new();
     let reads = AtomicUsize::new(0);
@@ -324,36 +345,73 @@ fn appends_need_no_runtime() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::WrongKind);
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Two appends, the first on its way on a runtime of its own, the second waiting on another one.
+struct Two {
+    runtimes: [tokio::runtime::Runtime; 2],
+    appends: [futures::future::BoxFuture<'static, konserve_core::Result<u64>>; 2],
+}
+
+impl Two {
+    fn start(fault: Fault) -> Self {
+        let (store, _) = suffering(&Memory::new(), quiet(), move |row| (row == 0).then_some(fault));
+        let runtimes = [runtime(), runtime()];
+        runtimes[0].block_on(store.append("log", &0_u64).into_future()).unwrap();
+        let mut appends = [1, 2].map(|entry: u64| store.append("log", &entry).into_future());
+        for (runtime, append) in runtimes.iter().zip(&mut appends) {
+            runtime.block_on(async {
+                assert!(poll!(append).is_pending());
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+            });
+        }
+        Self { runtimes, appends }
+    }
+}
+
 #[test]
 fn appends_go_on_when_the_runtime_of_another_is_shut_down() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
-    let memory = Memory::new();
-    let (store, _) = suffering(&memory, quiet(), |row| match row {
-        0 => Some(Fault::Hangs),
-        _ => None,
-    });
-    let first = runtime();
-    first.block_on(store.append("log", &0_u64).into_future()).unwrap();
-    // This one is on its way on the first runtime, and never comes back.
-    let mut hanging = Box::pin(store.append("log", &1_u64).into_future());
-    first.block_on(async {
-        assert!(poll!(hanging.as_mut()).is_pending());
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
-    });
-    let other = {
-        let store = store.clone();
-        std::thread::spawn(move || runtime().block_on(store.append("log", &2_u64).into_future()))
-    };
-    // Long enough to queue up behind the hanging one; if it does not, it comes to a queue of its own.
-    std::thread::sleep(Duration::from_millis(100));
+    let Two { runtimes, appends } = Two::start(Fault::Hangs);
+    let ([first, second], [hanging, waiting]) = (runtimes, appends);
     drop(first);
-    assert_eq!(other.join().unwrap().unwrap(), 1);
+    assert_eq!(second.block_on(waiting).unwrap(), 1);
     let hanging = hanging.now_or_never().unwrap().unwrap_err();
     assert_eq!(hanging.kind(), ErrorKind::UnknownOutcome);
+}
+
+#[test]
+fn appends_go_on_when_the_runtime_of_another_is_not_run_any_more() {
+    let Two { runtimes, appends } = Two::start(Fault::Slow);
+    let ([first, second], [answered, waiting]) = (runtimes, appends);
+    assert_eq!(first.block_on(answered).unwrap(), 1);
+    assert_eq!(second.block_on(waiting).unwrap(), 2);
+    drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever_behind_an_append_that_does_not_go_on() {
+    for has_gone in [false, true] {
+        let (store, _) = suffering(&Memory::new(), quiet(), |row| (row == 0).then_some(Fault::Hangs));
+        store.append("log", &0_u64).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let hanging = store.append("log", &1_u64).into_future();
+        let hanging = tokio::spawn(hanging);
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        if has_gone {
+            hanging.abort();
+        }
+        assert_eq!(store.append("log", &2_u64).await.unwrap(), 1);
+        // Who has gone is given up soon. Who waits himself is waited for, for as long as the options say, in the queue and then
+        // at the key.
+        let most = Duration::from_secs(if has_gone { 2 } else { 61 });
+        assert!(began.elapsed() <= most, "{:?}", began.elapsed());
+        hanging.abort();
+    }
 }

@@ -319,17 +319,26 @@ fn other_collect(world: &World) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn items_go_in_the_background() {
-    let memory = Memory::new();
-    let store = Store::new(memory.handle());
+    let world = World::new();
+    let store = Store::builder(world.memory.handle()).environment(world.environment.clone());
+    let store = store.build();
     for number in 0..10_u64 {
         store.append("log", &number).await.unwrap();
     }
-    store.trim("log", 7).await.unwrap();
+    // One task for all of them, and the later ones in their time.
+    for before in [3, 4, 7] {
+        store.trim("log", before).await.unwrap();
+    }
+    for left in [3, 7] {
+        world.clock.advance(UNTIL_GONE);
+        tokio::time::sleep(UNTIL_GONE + Duration::from_secs(1)).await;
+        assert!(world.rows().await.into_iter().eq(left..10));
+    }
+    // And another one after that.
+    store.trim("log", 9).await.unwrap();
+    world.clock.advance(UNTIL_GONE);
     tokio::time::sleep(UNTIL_GONE + Duration::from_secs(1)).await;
-    let listing = Listing::all(konserve_core::backend::Read::STRONG);
-    let rows = memory.list(Space::Log, listing).count().await;
-    // The state row, and the three that are left.
-    assert_eq!(rows, 4);
+    assert_eq!(world.rows().await, [9]);
 }
 
 #[tokio::test]
