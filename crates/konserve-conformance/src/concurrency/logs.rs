@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use futures::future::join_all;
 use konserve_core::Store;
 
 use super::{Extent, call_id, crowd, filler, judged, linger};
@@ -62,8 +63,18 @@ async fn work(client: Client, mut known: Vec<u64>, calls: usize, large: bool, mu
                 let before = known[log].saturating_sub(random.below(8) as u64);
                 drop(client.trim(log, before).await?);
             }
+            26..40 => {
+                // At the same time, so that they are sure to meet in one item.
+                let first = call_id(client.task, 16 * call) + 1;
+                let appends = [0, 1, 2].map(|number| client.append(log, vec![first + number]));
+                for answer in join_all(appends).await {
+                    if let Some(LogAnswer::Appended(position)) = answer? {
+                        known[log] = position + 1;
+                    }
+                }
+            }
             kind => {
-                let count = if kind < 45 { 1 + random.below(TOGETHER) } else { 1 };
+                let count = if kind < 58 { 1 + random.below(TOGETHER) } else { 1 };
                 let mut first = call_id(client.task, 16 * call);
                 if !large || random.below(16) > 0 {
                     first += 1;

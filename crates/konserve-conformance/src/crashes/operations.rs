@@ -269,11 +269,12 @@ fn trimmed_log_old(scene: Scene) -> BoxFuture<'static, Result<()>> {
     .boxed()
 }
 
-/// A fold is kept that lacks the last entry, which is large.
+/// A fold is kept that lacks the last two entries, one of which is large.
 fn folded_log_old(scene: Scene) -> BoxFuture<'static, Result<()>> {
     async move {
         log_old(scene.clone()).await?;
         fold(&scene).await?;
+        scene.store.append(scene.key("a"), "n").await?;
         scene.store.append(scene.key("a"), &large('n')).await.map(drop)
     }
     .boxed()

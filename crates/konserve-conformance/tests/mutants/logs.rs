@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use konserve_core::backend::{
-    Address, Backend, Committed, Item, Mutation, Occupant, Order, Previous, Purge, Read, RowQuery, Space, When, Written,
+    Address, Backend, Committed, Item, Mutation, Occupant, Order, Purge, Read, RowQuery, Space, When, Written,
 };
 use konserve_core::{Instant, Result};
 
-use crate::engine::{Right, Rows, Wrong, applied, pause};
+use crate::engine::{Right, Rows, Wrong, applied};
 use crate::mutant::Mutant;
 
 pub(crate) fn mutants() -> Vec<Mutant> {
@@ -94,12 +94,6 @@ pub(crate) fn mutants() -> Vec<Mutant> {
             "batches of deletions take one space, and the others in it are left unprocessed",
             || PurgesNoChunks,
         ),
-        Mutant::new(
-            "logs.two-at-one-place",
-            "store.appends-of-many-tasks",
-            "whether a row is vacant is asked before it is written, not with it",
-            || AskedBefore,
-        ),
     ]
 }
 
@@ -109,11 +103,13 @@ struct ChangesLost;
 #[derive(Default)]
 struct RowsCached(Mutex<HashMap<(usize, Address), Option<Item>>>);
 #[derive(Default)]
-struct NothingCached(Arc<Mutex<HashSet<(usize, String, u64, u64)>>>);
+struct NothingCached(Arc<Mutex<HashSet<Asked>>>);
 struct PurgesByRange;
 struct PurgesPartitions;
 struct PurgesNoChunks;
-struct AskedBefore;
+
+/// A handle, a partition, and the first and the last row that were asked for.
+type Asked = (usize, String, u64, u64);
 
 #[async_trait]
 impl Wrong for Shown {
@@ -249,24 +245,5 @@ impl Wrong for PurgesNoChunks {
             .cloned()
             .collect();
         right.purge(&rest).await
-    }
-}
-
-#[async_trait]
-impl Wrong for AskedBefore {
-    async fn write(&self, right: &Right, at: &Address, item: Item, when: When) -> Result<Written> {
-        if at.space != Space::Log || when != When::Absent {
-            return right.write(at, item, when).await;
-        }
-        if let Some(current) = right.occupant(at).await? {
-            return right
-                .write(at, item, when)
-                .await
-                .map(|_| Written::Refused { current: Some(current) });
-        }
-        pause().await;
-        right.write(at, item, When::Always).await.map(|_| Written::Applied {
-            previous: Previous::Known(None),
-        })
     }
 }

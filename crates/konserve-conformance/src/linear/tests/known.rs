@@ -642,7 +642,7 @@ fn trimmed_logs_begin_later_and_positions_stay() {
     bad(trimmed(2, ALL, positioned(1, &[20, 30, 40])), "read from position 1 on");
     bad(trimmed(2, ALL, positioned(3, &[40])), "read from position 3 on");
     bad(trimmed(2, ALL, positioned(2, &[30])), "read up to position 3");
-    bad(trimmed(2, ALL, positioned(0, &[30, 40])), "acknowledged at position");
+    bad(trimmed(2, ALL, positioned(0, &[30, 40])), "without the first");
     bad(trimmed(2, ALL, positioned(2, &[])), "read nothing");
     bad(trimmed(2, ALL, entries(&[30, 40])), "without positions");
     let gap = LogAnswer::Positioned(vec![(2, 30), (4, 40)]);
