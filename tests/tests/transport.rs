@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::types::{
 use konserve_tests::embedded::Embedded;
 use konserve_tests::transport::{
     Asked, CANCELLATIONS, Chance, Course, Delay, Disturbance, Figures, Loss, Plan, Refusal, SERVER_ERRORS, THROTTLING,
-    TransportFaults,
+    Transport, TransportFaults,
 };
 
 const TABLE: &str = "table";
@@ -25,6 +25,7 @@ const TABLE: &str = "table";
 struct Bench {
     faults: TransportFaults,
     client: Client,
+    endpoint: String,
 }
 
 impl Bench {
@@ -39,8 +40,8 @@ impl Bench {
         Self::on(TransportFaults::over_network().with_past(), engine.endpoint()).await
     }
 
-    async fn on(faults: TransportFaults, endpoint: &str) -> Self {
-        let transport = faults.transport();
+    /// A client over this transport.
+    fn client(transport: &Transport, endpoint: &str) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("us-west-1"))
@@ -54,7 +55,12 @@ impl Bench {
             )
             .http_client(transport.client.clone())
             .build();
-        let client = Client::from_conf(config);
+        Client::from_conf(config)
+    }
+
+    async fn on(faults: TransportFaults, endpoint: &str) -> Self {
+        let transport = faults.transport();
+        let client = Self::client(&transport, endpoint);
         let (hash, range) = (ScalarAttributeType::S, ScalarAttributeType::N);
         let attribute = |name: &str, kind| {
             AttributeDefinition::builder()
@@ -75,7 +81,11 @@ impl Bench {
             .await
             .expect("the table is created");
         transport.opened();
-        Self { faults, client }
+        Self {
+            faults,
+            client,
+            endpoint: endpoint.to_owned(),
+        }
     }
 
     /// Lets the next request suffer this, and no other.
@@ -279,6 +289,35 @@ async fn a_zombie_undoes_what_came_after_it() {
         bench.put(0, 3).await.expect("writes");
         assert_eq!(bench.there(0).await, Some(3), "{road}: once more, and not for ever");
         assert_eq!(bench.faults.deliver().await, 0, "{road}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_and_heard_does_not_come_again() {
+    for (road, bench) in roads().await {
+        bench.next(Disturbance::Again(Delay::Requests(1_000)));
+        let put = bench.client.put_item().table_name(TABLE).set_item(Some(item(0, 1)));
+        let refused = put.condition_expression("attribute_exists(pk)").send().await;
+        refused.expect_err("nothing is there");
+        bench.put(0, 2).await.expect("writes");
+        assert_eq!(bench.faults.deliver().await, 0, "{road}");
+    }
+}
+
+#[tokio::test]
+async fn who_opens_and_what_is_about_the_table_is_not_disturbed() {
+    for (road, bench) in roads().await {
+        let transport = bench.faults.transport();
+        let client = Bench::client(&transport, &bench.endpoint);
+        bench
+            .faults
+            .disturb(|_: Asked<'_>| Course::from(Some(Disturbance::NoConnection)));
+        let get = || client.get_item().table_name(TABLE).set_key(Some(key(0))).send();
+        get().await.expect(road);
+        transport.opened();
+        get().await.expect_err(road);
+        let described = client.describe_table().table_name(TABLE).send().await;
+        described.expect(road);
     }
 }
 

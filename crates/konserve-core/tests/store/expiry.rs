@@ -90,6 +90,8 @@ async fn every_write_says_what_becomes_of_the_expiry() {
     start().await;
     store.assoc_in("k", &1).await.unwrap();
     assert_eq!(left(&store, &clock, "k").await, None, "so does a path of a key alone");
+    store.assoc_in("k", &1).ttl(9 * MINUTE).await.unwrap();
+    assert_eq!(left(&store, &clock, "k").await, another, "which can set another");
     start().await;
     store.multi_assoc([("k", 1)]).await.unwrap();
     assert_eq!(left(&store, &clock, "k").await, None, "and multi_assoc");
