@@ -6,6 +6,7 @@
 //! lineage, which later tells whether a write whose answer was lost had been applied, and over what.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
@@ -13,20 +14,24 @@ use konserve_core::backend::{Address, Item, Mutation, Space, When};
 use konserve_core::{Instant, Result, Rev};
 use std::time::Duration;
 
-use crate::layout::{self, Attributes, Layout};
+use crate::layout::{self, Attributes, LINEAGE, Layout};
 
 /// How long after a removal or an expiry the table's own expiry may erase what is left: longer than any request that
 /// could still be on its way can live.
 const ERASE_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Sets the revision and copies the stored ones on, each with its creation and its end.
-const SHIFT: &str = "SET r = :r, \
-                     r1 = if_not_exists(r, :none), r2 = if_not_exists(r1, :none), \
-                     r3 = if_not_exists(r2, :none), r4 = if_not_exists(r3, :none), \
-                     c1 = if_not_exists(c, :none), c2 = if_not_exists(c1, :none), \
-                     c3 = if_not_exists(c2, :none), c4 = if_not_exists(c3, :none), \
-                     x1 = if_not_exists(x, :none), x2 = if_not_exists(x1, :none), \
-                     x3 = if_not_exists(x2, :none), x4 = if_not_exists(x3, :none)";
+static SHIFT: LazyLock<String> = LazyLock::new(|| {
+    let mut shift = "SET r = :r".to_owned();
+    let mut stored = ["r", "c", "x"];
+    for before in LINEAGE {
+        for (to, from) in before.into_iter().zip(stored) {
+            shift.push_str(&format!(", {to} = if_not_exists({from}, :none)"));
+        }
+        stored = before;
+    }
+    shift
+});
 
 /// Holds for items that are not expired: the filter of reads.
 pub(crate) const LIVE: &str = "attribute_exists(m) AND (attribute_not_exists(x) OR x > :now)";
@@ -95,7 +100,11 @@ pub(crate) fn bar_vacant(key: Attributes, rev: Rev, now: Instant) -> Option<Upda
     let below = Rev::from_bytes(below.to_be_bytes());
     Some(Update {
         key,
-        update: "SET r = :below, z = :r, t = :t, r1 = :none, r2 = :none, r3 = :none, r4 = :none".to_owned(),
+        update: LINEAGE
+            .into_iter()
+            .fold("SET r = :below, z = :r, t = :t".to_owned(), |update, [rev, ..]| {
+                update + ", " + rev + " = :none"
+            }),
         // Or it is there already, by an attempt that was not answered.
         condition: "attribute_not_exists(pk) OR (r = :below AND z = :r)",
         values: HashMap::from([
@@ -146,8 +155,7 @@ fn update(
         (":none".to_owned(), none()),
         (":now".to_owned(), now_value(now)),
     ]);
-    let mut update = String::with_capacity(512);
-    update.push_str(SHIFT);
+    let mut update = SHIFT.clone();
     let mut removed = String::new();
     for (name, value) in attributes {
         match value {

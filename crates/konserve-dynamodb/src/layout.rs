@@ -5,9 +5,9 @@
 //! | `pk` | S | partition key: `namespace/space letter/partition text`; the namespace may be empty and has no slash |
 //! | `sk` | N | sort key: the row |
 //! | `r` | B | revision of what is stored |
-//! | `r1` to `r4` | B | lineage: the revisions before it, the latest first; empty where there was none |
-//! | `c1` to `c4` | N | what each of these was: when the item was created; empty (B) for a tombstone and where there was none |
-//! | `x1` to `x4` | N | when the item of each of these expired or would have; empty (B) where it did not, or was none |
+//! | `r1` to `r12` | B | lineage: the revisions before it, the latest first; empty where there was none |
+//! | `c1` to `c12` | N | what each of these was: when the item was created; empty (B) for a tombstone and where there was none |
+//! | `x1` to `x12` | N | when the item of each of these expired or would have; empty (B) where it did not, or was none |
 //! | `m` | B | meta. Only items have it: what lacks it is a tombstone |
 //! | `b` | B | body |
 //! | `c` | N | created, milliseconds since the Unix epoch |
@@ -44,21 +44,31 @@ pub(crate) struct Before {
 pub(crate) const WITHOUT_BODY: &str = "pk, sk, r, m, c, p, x";
 
 /// The attributes that tell which mutations were applied.
-pub(crate) const REVISIONS: &str = "pk, r, r1, r2, r3, r4";
+pub(crate) const REVISIONS: &str = "pk, r, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12";
 
 /// The attribute that the table's own expiry goes by.
 pub(crate) const ERASABLE: &str = "t";
 
 /// The attributes that hold the revisions before the stored one, the latest first: each with those of its creation and its end.
-const LINEAGE: [[&str; 3]; 4] = [
+///
+/// As many as a busy item may have while one attempt waits for its answer. Where there was nothing they cost their names only.
+pub(crate) const LINEAGE: [[&str; 3]; 12] = [
     ["r1", "c1", "x1"],
     ["r2", "c2", "x2"],
     ["r3", "c3", "x3"],
     ["r4", "c4", "x4"],
+    ["r5", "c5", "x5"],
+    ["r6", "c6", "x6"],
+    ["r7", "c7", "x7"],
+    ["r8", "c8", "x8"],
+    ["r9", "c9", "x9"],
+    ["r10", "c10", "x10"],
+    ["r11", "c11", "x11"],
+    ["r12", "c12", "x12"],
 ];
 
 /// DynamoDB takes 400 KB in an item, names and keys included. What is not meta or body stays below the difference:
-/// 2,048 bytes of key, 6 revisions, 12 numbers, the listing shard, and their names.
+/// 2,048 bytes of key, 14 revisions, 28 numbers, the listing shard, and their names.
 pub(crate) const ITEM_LIMIT: usize = 400 * 1024 - ITEM_OVERHEAD;
 const ITEM_OVERHEAD: usize = 4 * 1024;
 

@@ -23,7 +23,7 @@ impl Store {
     ///
     /// Reads pages of the engine (1 MB on DynamoDB) as the stream is consumed, and two requests before that unless this store
     /// appended to the log in the last seconds. Of long logs several pages are read at the same time, up to about 10 MB ahead of
-    /// the consumer. A removal of the log by another process can go unnoticed for some seconds, unless the read is
+    /// the consumer; an item is in memory as a whole, whatever its size. A removal of the log by another process can go unnoticed for some seconds, unless the read is
     /// [`consistent`](Log::consistent).
     ///
     /// ```
@@ -89,7 +89,7 @@ impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
     /// Only the entries at these positions, as far as there are any. A range with a beginning that was trimmed is `trimmed`; one
     /// without (`..10`) begins where the log does.
     ///
-    /// Begins with one request more than the log as a whole, and one more again when the position is within an item.
+    /// Begins with one request more than the log as a whole when the position is within an item, seldom two.
     pub fn range(mut self, positions: impl RangeBounds<Position>) -> Self {
         let start = match positions.start_bound() {
             Bound::Included(start) => Some(*start),
@@ -116,7 +116,7 @@ impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
         self
     }
 
-    /// Newest first.
+    /// Newest first. Reads one page after the other.
     pub fn reverse(mut self) -> Self {
         self.selection.reverse = true;
         self
@@ -141,17 +141,18 @@ impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
     /// Every follower sees the same entries in the same order.
     ///
     /// Looks for new entries 20 ms after the last one, and more and more seldom when none come, down to once a second: one request
-    /// each, and now and then one more. Entries that this very store appends are seen sooner. [`poll_between`](Self::poll_between)
+    /// each, and now and then one more; two or three each while a position is waited for that the log has not reached. Entries that this very store appends are seen sooner. [`poll_between`](Self::poll_between)
     /// sets other times. It is a matter for a tokio runtime.
     ///
-    /// The stream ends by an error only: as [`Store::log`], with `contended` when the log is removed and with `trimmed` when it is
+    /// The stream ends where its range does, or by an error: as [`Store::log`], with `contended` when the log is removed and with `trimmed` when it is
     /// trimmed faster than it is read. With [`reverse`](Self::reverse) it is `invalid_input`.
     pub fn follow(mut self) -> Self {
         self.selection.follow.get_or_insert(Pace::DEFAULT);
         self
     }
 
-    /// [Follows](Self::follow), and looks for new entries this soon after the last one, and this seldom when none come.
+    /// [Follows](Self::follow), and looks for new entries this soon after the last one, and this seldom when none come: at least a
+    /// millisecond, at most a day.
     pub fn poll_between(mut self, shortest: Duration, longest: Duration) -> Self {
         self.selection.follow = Some(Pace { shortest, longest });
         self

@@ -43,7 +43,8 @@ pub struct Options {
     /// answers of up to 15 MiB each.
     pub chunks_in_flight: usize,
     /// How long an update or an append goes on trying while other writers win, in milliseconds, from when it holds the lock of
-    /// its key; and for how long it waits for one of this process that holds that lock and does not go on. Default 30,000.
+    /// its key; and for how long it waits for one of this process that holds that lock and does not go on, an append for one before
+    /// it in the queue of the log and then for that lock. Default 30,000.
     pub contention_timeout_ms: u64,
     /// The most entries that appends of several tasks to one log are put together in one item; its size is another bound. Default
     /// 4,096.
@@ -52,8 +53,8 @@ pub struct Options {
     /// accepts in a signature. A stored revision that is further ahead is an error, and whatever waits for time to pass by
     /// somebody else's clock waits for this much longer.
     pub max_clock_drift_ms: u64,
-    /// Whether a writer that replaced or removed a large value removes its chunks in the background. Default `true`; otherwise
-    /// only [`collect`](crate::Store::collect) does. To it is left as well what a call on several keys removed, or replaced by
+    /// Whether a writer that replaced or removed a large value removes its chunks in the background, and one that trimmed a log its
+    /// items. Default `true`; otherwise only [`collect`](crate::Store::collect) does. To it is left as well what a call on several keys removed, or replaced by
     /// values that are all small: such a call is one transaction, which does not tell what was there. About a
     /// thousand replaced values wait for their end at a time, 20 minutes and more each; what comes on top is left to it too.
     pub background_cleanup: bool,
@@ -64,8 +65,8 @@ pub struct Options {
     /// The longest that a request can be on its way before it takes effect, in milliseconds. Tombstones live longer than that.
     /// Default 15 minutes.
     pub request_horizon_ms: u64,
-    /// For how long a writer may go on by what it knows of a log, in milliseconds: the rows of a removed log are kept longer
-    /// than that. Default 10 minutes.
+    /// For how long a writer may go on by what it knows of a log, in milliseconds: the items of a log that was removed or trimmed are
+    /// kept for this and for the request horizon, with the clock drift. Default 10 minutes.
     pub log_lease_ms: u64,
 }
 

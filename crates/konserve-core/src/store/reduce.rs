@@ -18,7 +18,7 @@ use crate::{Error, ErrorKind, Key, Outcome, Result, Revision, Value};
 const EVERY: u64 = 10_000;
 
 impl Store {
-    /// Folds the entries of the log at a key, in order, in constant memory.
+    /// Folds the entries of the log at a key, in order, with as much in memory as [`log`](Self::log) takes.
     ///
     /// Errors as [`log`](Self::log).
     pub fn reduce_log<E, A, F>(&self, key: impl Into<Key>, init: A, function: F) -> ReduceLog<E, A, F>

@@ -14,8 +14,9 @@ impl Store {
     ///
     /// From one moment on nobody sees the entries any more (within seconds where reads are not
     /// [`consistent`](super::Log::consistent)); a reader that is in the midst of them goes on for a while, and then ends with
-    /// `trimmed`, never with a gap. Their items are removed a quarter of an hour and [more](super::Options::log_lease_ms) after
-    /// that, in the background or by [`collect`](Self::collect), as whole items: one that holds entries to be kept stays.
+    /// `trimmed`, never with a gap. Their items are removed [half an hour](super::Options::log_lease_ms) after that, in the background
+    /// or by [`collect`](Self::collect), as whole items: one that holds entries to be kept stays, and so does the last one. The chunks
+    /// of entries that were larger than an item are removed by `collect`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -112,6 +112,25 @@ async fn the_times_can_be_set_and_own_entries_are_seen_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_pace_is_too_fast_or_too_slow() {
+    let memory = Memory::new();
+    let (store, calls) = far(&memory);
+    competing(&memory).append("log", &0_u64).await.unwrap();
+    for (shortest, longest, most) in [
+        (Duration::ZERO, Duration::ZERO, 300),
+        (Duration::ZERO, Duration::from_secs(1), 20),
+        (Duration::MAX, Duration::MAX, 1),
+    ] {
+        let mut log = store.log::<u64>("log").poll_between(shortest, longest);
+        assert_eq!(log.try_next().await.unwrap(), Some(0));
+        calls.store(0, Ordering::SeqCst);
+        assert!(timeout(Duration::from_secs(1), log.next()).await.is_err());
+        let asked = calls.load(Ordering::SeqCst);
+        assert!(asked <= most, "{asked} calls between {shortest:?} and {longest:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_follower_of_a_part_ends_with_it_and_one_from_later_waits_for_it() {
     let memory = Memory::new();
     let store = competing(&memory);

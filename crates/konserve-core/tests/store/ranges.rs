@@ -336,12 +336,66 @@ async fn a_reader_backwards_that_is_overtaken_by_a_removal_says_so() {
 }
 
 #[tokio::test]
+async fn a_store_that_appends_sees_what_others_do_to_the_log_in_a_few_seconds() {
+    let memory = Memory::new();
+    let (clock, environment) = manual();
+    let handle = || {
+        let store = Store::builder(memory.handle()).options(quiet());
+        store.environment(environment.clone()).shared_locks(false).build()
+    };
+    let (store, other) = (handle(), handle());
+    log_of(&store, &[65_535]).await;
+    // The other one goes on to another segment.
+    other.append_all("log", 65_535..65_600_u64).await.unwrap();
+    assert_eq!(store.log::<u64>("log").len().await.unwrap(), 65_600);
+    assert_eq!(all(store.log("log").last(1)).await, [65_599]);
+    assert_eq!(
+        store.log::<u64>("log").reverse().try_next().await.unwrap(),
+        Some(65_599)
+    );
+    assert_eq!(store.append("log", &65_600_u64).await.unwrap(), 65_600);
+    other.append_all("log", 65_601..131_100_u64).await.unwrap();
+    assert_eq!(other.append("log", &131_100_u64).await.unwrap(), 131_100);
+    assert_eq!(store.log::<u64>("log").len().await.unwrap(), 131_101);
+    assert_eq!(all(store.log("log").last(2)).await, [131_099, 131_100]);
+    // And trims, while this one appends.
+    assert_eq!(store.append("log", &131_101_u64).await.unwrap(), 131_101);
+    other.trim("log", 100).await.unwrap();
+    for position in 131_102..131_105_u64 {
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(store.append("log", &position).await.unwrap(), position);
+    }
+    assert_eq!(store.log::<u64>("log").first_position().await.unwrap(), Some(100));
+    let trimmed = store.log::<u64>("log").from(99).try_next().await.unwrap_err();
+    assert_eq!(trimmed.kind(), ErrorKind::Trimmed);
+}
+
+#[tokio::test]
+async fn what_is_resumed_ends_where_it_would_have_ended() {
+    let store = store();
+    log_of(&store, &[10, 10]).await;
+    let part = || store.log::<u64>("log").range(5..15);
+    assert_eq!(all(part().resume("8").unwrap()).await, [8, 9, 10, 11, 12, 13, 14]);
+    assert_eq!(all(part().reverse().resume("8").unwrap()).await, [7, 6, 5]);
+    assert_eq!(all(part().resume("8").unwrap().reverse()).await, [7, 6, 5]);
+    assert_eq!(all(part().resume("15").unwrap()).await, [0; 0]);
+}
+
+#[tokio::test]
 async fn readers_see_the_log_that_is_there() {
     let memory = Memory::new();
     let (store, other) = (Store::new(memory.handle()), Store::new(memory.handle()));
     log_of(&store, &[1, 1, 1]).await;
     assert!(other.dissoc("log").await.unwrap());
-    // What this store remembers is sealed.
+    // What this store remembers is sealed at once, or as long as it is remembered shows what there was.
+    for log in [
+        store.log::<u64>("log"),
+        store.log("log").reverse(),
+        store.log("log").last(2),
+    ] {
+        assert!(all(log).await.len() <= 3);
+    }
+    assert_eq!(store.log::<u64>("log").len().await.unwrap(), 0);
     for log in [
         store.log::<u64>("log"),
         store.log("log").reverse(),

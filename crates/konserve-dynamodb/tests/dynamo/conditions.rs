@@ -174,7 +174,10 @@ async fn nothing_of_the_predecessor_survives_but_its_lineage() {
     };
     let bare = Item { body: None, ..item(2) };
     let key = document("a");
-    let lineage = |revs: [Option<Rev>; 4]| revs.map(|rev| rev.map_or(vec![], |rev| rev.to_bytes().to_vec()));
+    // The latest first, and nothing before them.
+    let lineage = |revs: &[Rev]| -> [Vec<u8>; 12] {
+        std::array::from_fn(|place| revs.get(place).map_or(vec![], |rev| rev.to_bytes().to_vec()))
+    };
     let stored = || async {
         let get = client.get_item().table_name("table").consistent_read(true);
         let key = |value: &str| aws_sdk_dynamodb::types::AttributeValue::S(value.into());
@@ -187,42 +190,32 @@ async fn nothing_of_the_predecessor_survives_but_its_lineage() {
             .expect("gets")
             .item;
         let item = item.expect("an item");
-        let revs = ["r1", "r2", "r3", "r4"].map(|name| item[name].as_b().expect("binary").as_ref().to_vec());
+        let before = |place| item[&format!("r{}", place + 1)].as_b().expect("binary");
+        let revs: [Vec<u8>; 12] = std::array::from_fn(|place| before(place).as_ref().to_vec());
         let is_lineage = |name: &str| name.starts_with(['r', 'c', 'x']) && name != "c" && name != "x";
         let mut names: Vec<String> = item.keys().filter(|name| !is_lineage(name)).cloned().collect();
         names.sort();
         // Of what was an item, and what was to expire.
-        let facts = |kind: char| (1..5).filter(|place| item[&format!("{kind}{place}")].is_n()).count();
+        let facts = |kind: char| (1..13).filter(|place| item[&format!("{kind}{place}")].is_n()).count();
         (names.join(" "), revs, facts('c'), facts('x'))
     };
     store.write(&key, full.clone(), When::Newer).await.expect("writes");
     assert_eq!(store.read(&key, Read::STRONG).await.expect("reads"), Some(full));
-    assert_eq!(stored().await, ("b c l m p pk sk t x".into(), lineage([None; 4]), 0, 0));
+    assert_eq!(stored().await, ("b c l m p pk sk t x".into(), lineage(&[]), 0, 0));
     store
         .write(&key, bare.clone(), When::Matches(rev(1)))
         .await
         .expect("writes");
     assert_eq!(store.read(&key, Read::STRONG).await.expect("reads"), Some(bare));
-    assert_eq!(
-        stored().await,
-        ("c l m pk sk".into(), lineage([Some(rev(1)), None, None, None]), 1, 1)
-    );
+    assert_eq!(stored().await, ("c l m pk sk".into(), lineage(&[rev(1)]), 1, 1));
     store.remove(&key, rev(3), When::Exists).await.expect("removes");
-    assert_eq!(
-        stored().await,
-        (
-            "pk sk t".into(),
-            lineage([Some(rev(2)), Some(rev(1)), None, None]),
-            2,
-            1
-        )
-    );
-    for number in 4..7 {
+    assert_eq!(stored().await, ("pk sk t".into(), lineage(&[rev(2), rev(1)]), 2, 1));
+    for number in 4..15 {
         let write = crate::support::put("a", item(number), When::Newer);
         assert_eq!(store.commit(vec![write]).await.expect("commits"), Committed::Applied);
     }
-    let revs = [5, 4, 3, 2].map(|number| Some(rev(number)));
-    assert_eq!(stored().await, ("b c l m pk sk".into(), lineage(revs), 3, 0));
+    let revs = [13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2].map(rev);
+    assert_eq!(stored().await, ("b c l m pk sk".into(), lineage(&revs), 11, 0));
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ async fn a_write_whose_answer_was_lost_is_recognised_under_those_that_followed()
     let engine = Engine::start().await;
     let (store, calm, script) = handles(&engine).await;
     for when in [When::Newer, When::Absent] {
-        for followers in 0..6 {
+        for followers in 0..14 {
             let name = format!("{when:?} {followers}");
             write(&calm, &name, 10, when).await;
             for follower in 0..followers {
@@ -51,7 +51,7 @@ async fn a_write_whose_answer_was_lost_is_recognised_under_those_that_followed()
             }
             lose(&script, "UpdateItem");
             let answer = store.write(&document(&name), item(10), when).await;
-            if followers < 5 {
+            if followers < 13 {
                 let answer = answer.expect("is recognised");
                 assert!(matches!(answer, Written::Applied { .. }), "{name}: {answer:?}");
             } else {
@@ -330,7 +330,7 @@ async fn a_removal_that_was_overwritten_since_still_tells_whether_there_was_some
     ];
     for (what, there, existed) in cases {
         for (removed_before, existed) in [(false, existed), (true, false)] {
-            for followers in 0..6 {
+            for followers in 0..14 {
                 let name = format!("{what} {removed_before} {followers}");
                 if let Some(item) = &there {
                     calm.write(&document(&name), item.clone(), When::Newer)
@@ -351,9 +351,9 @@ async fn a_removal_that_was_overwritten_since_still_tells_whether_there_was_some
                 lose(&script, "UpdateItem");
                 let answer = store.remove(&document(&name), rev(5), When::Newer).await;
                 match followers {
-                    5.. => drop(check_kind(answer, ErrorKind::UnknownOutcome)),
+                    13.. => drop(check_kind(answer, ErrorKind::UnknownOutcome)),
                     // What was behind it is no longer known.
-                    4 => {
+                    12 => {
                         let previous = Previous::Unknown;
                         assert_eq!(answer.expect("is recognised"), Written::Applied { previous }, "{name}");
                     }
@@ -531,7 +531,7 @@ async fn a_commit_that_left_no_trace_at_a_busy_item_is_found_out_by_another() {
         if applied {
             assert_eq!(calm.commit(commit()).await.expect("an answer"), Committed::Applied);
         }
-        for number in 10..16 {
+        for number in 10..24 {
             write(&calm, &busy, number, When::Newer).await;
         }
         if applied {
