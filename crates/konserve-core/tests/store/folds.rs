@@ -151,13 +151,25 @@ async fn folds_at_the_same_time_end_with_the_same() {
     let folds = (0..3).map(|_| {
         let store = far();
         async move {
-            for _ in 0..20 {
+            for _ in 0..60 {
                 let folded = fold(&store, 2).await.unwrap();
                 let count = folded.matches(',').count() as u64;
                 assert_eq!(folded, expected(count));
             }
         }
     });
-    tokio::join!(appends, join_all(folds.collect::<Vec<_>>()));
+    let folds = join_all(folds.collect::<Vec<_>>());
+    let observer = Store::new(memory.handle());
+    let observe = async {
+        let mut positions = Vec::new();
+        while positions.last() != Some(&200) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let position = observer.get_in::<u64>(path!["state", "position"]).consistent().await;
+            positions.push(position.unwrap().unwrap_or(0));
+        }
+        positions
+    };
+    let (_, _, positions) = tokio::join!(appends, folds, observe);
+    assert!(positions.is_sorted(), "a checkpoint went back: {positions:?}");
     assert_eq!(fold(&far(), 1000).await.unwrap(), expected(200));
 }
