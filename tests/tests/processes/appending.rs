@@ -33,7 +33,7 @@ async fn entries(store: &Store) -> Vec<Entry> {
     found.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// The entry that a line acknowledges, and its position. None for a line that was broken off.
+/// The entry that a line acknowledges, and its position. Each line is one write, so that none is broken off within a number.
 fn acknowledged(line: &str) -> Option<(Entry, usize)> {
     let numbers: Vec<u64> = line.split(' ').map(|word| word.parse().ok()).collect::<Option<_>>()?;
     match numbers[..] {
@@ -70,7 +70,8 @@ async fn sixteen_hundred_entries_of_8_processes_are_there_once() {
     }
     let each = requests as f64 / log.len() as f64;
     println!("8 processes, 200 entries each: {each:.2} requests for each");
-    assert!(each < 6.0, "{each} requests for each entry");
+    // Between 2 and 3, but for a machine that has other things to do.
+    assert!(each < 5.0, "{each} requests for each entry");
 }
 
 #[tokio::test(flavor = "multi_thread")]

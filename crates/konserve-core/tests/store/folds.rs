@@ -1,10 +1,13 @@
 //! Folds over logs, and folds that are kept in a document: each entry counts once, whatever crashes.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
+use konserve_core::backend::Space;
 use konserve_core::layer::{Call, Fault, Layer};
 use konserve_core::{ErrorKind, Result, Store, Value, path};
 use konserve_memory::Memory;
@@ -71,6 +74,55 @@ async fn a_fold_goes_on_from_its_checkpoint() {
     store.append_all("log", [7_u64, 8]).await.unwrap();
     assert_eq!(fold().await.unwrap(), 15);
     assert_eq!(fold().await.unwrap(), 15);
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_a_log_that_is_there_is_never_replaced_by_one_of_a_log_that_was() {
+    let memory = Memory::new();
+    let other = Store::builder(memory.handle())
+        .options(quiet())
+        .shared_locks(false)
+        .build();
+    other.append_all("log", [1_u64, 2, 3]).await.unwrap();
+    // While a fold is about to begin, the log becomes another one, which is folded and trimmed.
+    let meanwhile = other.clone();
+    let reads = AtomicUsize::new(0);
+    let layer = Layer::new(memory.handle(), move |call| {
+        if matches!(call, Call::Read(Space::Document)) && reads.fetch_add(1, Ordering::SeqCst) == 1 {
+            let store = meanwhile.clone();
+            // On a thread without a runtime, where everything is done at once.
+            let changes = std::thread::spawn(move || {
+                let at_once = "on this engine nothing waits";
+                store
+                    .dissoc("log")
+                    .into_future()
+                    .now_or_never()
+                    .expect(at_once)
+                    .unwrap();
+                let append = store.append_all("log", (0..10_u64).collect::<Vec<_>>());
+                append.into_future().now_or_never().expect(at_once).unwrap();
+                let folded = Box::pin(fold(&store, 1000)).now_or_never().expect(at_once);
+                assert_eq!(folded.unwrap(), expected(10));
+                store
+                    .trim("log", 10)
+                    .into_future()
+                    .now_or_never()
+                    .expect(at_once)
+                    .unwrap();
+            });
+            changes.join().unwrap();
+        }
+        None
+    });
+    let late = Store::builder(layer).options(quiet()).shared_locks(false).build();
+    let folded = fold(&late, 1000).await;
+    assert!(
+        folded.as_ref().is_ok_and(|folded| *folded == expected(10))
+            || folded.is_err_and(|error| error.kind() == ErrorKind::Trimmed)
+    );
+    assert_eq!(fold(&other, 1000).await.unwrap(), expected(10));
+    other.append("log", &10_u64).await.unwrap();
+    assert_eq!(fold(&late, 1000).await.unwrap(), expected(11));
 }
 
 #[tokio::test]
