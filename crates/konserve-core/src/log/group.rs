@@ -178,12 +178,17 @@ pub(crate) async fn append(operation: &Operation, key: &Key, entries: Entries) -
         };
         let (queue, ticket) = store.groups.join(store, key, &at, waiting);
         let withdraw = Withdraw {
+            groups: &store.groups,
+            partition: &at.partition,
             queue: &queue,
             ticket,
             is_withdrawn,
         };
         let answer = match runtime.take() {
-            Some(_) => withdraw.wait(receiver, store.options.contention_timeout()).await,
+            Some(_) => {
+                let patience = store.options.contention_timeout().max(PARTING);
+                withdraw.wait(receiver, patience).await
+            }
             None => {
                 drive(store, key, &queue, None).await;
                 receiver.await
@@ -203,6 +208,8 @@ pub(crate) async fn append(operation: &Operation, key: &Key, entries: Entries) -
 
 /// Takes an append out of its queue when its caller goes away.
 struct Withdraw<'a> {
+    groups: &'a Groups,
+    partition: &'a Partition,
     queue: &'a Queue,
     ticket: u64,
     is_withdrawn: Arc<AtomicBool>,
@@ -222,7 +229,8 @@ impl Withdraw<'_> {
             }
             let has_stopped = self.queue.lock().rounds == rounds;
             // What is taken can only be waited for.
-            if has_stopped && let Some(waiting) = self.queue.withdraw(self.ticket, &self.is_withdrawn) {
+            if has_stopped && let Some(waiting) = self.queue.take_back(self.ticket) {
+                self.groups.leave(self.partition, self.queue);
                 return Ok(Answer::Abandoned(waiting.entries));
             }
         }
@@ -269,13 +277,25 @@ impl Groups {
         let mut queues = self.lock();
         let is_idle = queue.lock().waiting.is_empty();
         if is_idle {
-            queues.remove(partition);
+            forget(&mut queues, partition, queue);
         }
         is_idle
     }
 
+    /// Lets nobody join a queue any more.
+    fn leave(&self, partition: &Partition, queue: &Queue) {
+        forget(&mut self.lock(), partition, queue);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Partition, Arc<Queue>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a queue out, unless another one is in its place.
+fn forget(queues: &mut HashMap<Partition, Arc<Queue>>, partition: &Partition, queue: &Queue) {
+    if queues.get(partition).is_some_and(|there| std::ptr::eq(&**there, queue)) {
+        queues.remove(partition);
     }
 }
 
@@ -325,14 +345,7 @@ impl Drop for Driver {
         let Some(queue) = self.queue.take() else {
             return;
         };
-        let mut queues = self.store.groups.lock();
-        if queues
-            .get(&self.partition)
-            .is_some_and(|there| Arc::ptr_eq(there, &queue))
-        {
-            queues.remove(&self.partition);
-        }
-        drop(queues);
+        self.store.groups.leave(&self.partition, &queue);
         for waiting in queue.empty() {
             let _ = waiting.answer.send(Answer::Abandoned(waiting.entries)); // its caller may have gone
         }
@@ -501,15 +514,19 @@ impl Queue {
         ticket
     }
 
-    /// Takes out what waits. What is taken is not put back any more.
+    /// Takes out what waits, for a caller that goes. What is taken is not put back any more.
     fn withdraw(&self, ticket: u64, is_withdrawn: &AtomicBool) -> Option<Waiting> {
-        let mut list = self.lock();
         is_withdrawn.store(true, Ordering::Relaxed);
-        let index = list.waiting.iter().position(|waiting| waiting.ticket == ticket);
-        let withdrawn = index.and_then(|index| list.waiting.remove(index));
-        drop(list);
+        let withdrawn = self.take_back(ticket);
         self.withdrawn.notify_waiters();
         withdrawn
+    }
+
+    /// Takes out what waits.
+    fn take_back(&self, ticket: u64) -> Option<Waiting> {
+        let mut list = self.lock();
+        let index = list.waiting.iter().position(|waiting| waiting.ticket == ticket);
+        index.and_then(|index| list.waiting.remove(index))
     }
 
     /// Those who came before a ticket was given out.

@@ -83,24 +83,34 @@ impl Trims {
 }
 
 /// Purges in the background what was trimmed, from a segment on, where the store's options say so: one task for each log, until
-/// nothing is left. Whatever it does not finish, a collector does.
+/// nothing is left that it knows of. Whatever it does not finish, a collector does.
 fn purge_later(operation: &Operation, id: LogId, from: u64) {
     let store = &operation.store;
     if !store.options.background_cleanup || !store.trims.lock().insert(id) {
         return;
     }
-    let weak = Arc::downgrade(store);
-    let has_started = store.background.spawn(async move {
-        let purged = purge_when_due(&weak, id, from).await;
-        if let Some(store) = weak.upgrade() {
-            store.trims.lock().remove(&id);
-        }
-        if let Err(error) = purged {
+    let purging = Purging {
+        store: Arc::downgrade(store),
+        id,
+    };
+    store.background.spawn(async move {
+        if let Err(error) = purge_when_due(&purging.store, id, from).await {
             tracing::debug!(kind = %error.kind(), "a part of a log that was trimmed is left to the collector");
         }
     });
-    if !has_started {
-        store.trims.lock().remove(&id);
+}
+
+/// The task of a log, until it has ended, or has not begun.
+struct Purging {
+    store: Weak<Inner>,
+    id: LogId,
+}
+
+impl Drop for Purging {
+    fn drop(&mut self) {
+        if let Some(store) = self.store.upgrade() {
+            store.trims.lock().remove(&self.id);
+        }
     }
 }
 
@@ -117,6 +127,9 @@ async fn purge_when_due(store: &Weak<Inner>, id: LogId, mut from: u64) -> Result
                 return Ok(());
             };
             let state = LogState::decode(&operation.store.envelope, &item.meta)?;
+            if state.sealed {
+                return Ok(());
+            }
             let first = state.first.next;
             let due = announce_again(&operation, id, &item, state, patience).await?;
             if due > 0 {

@@ -18,7 +18,8 @@ impl Store {
     /// requests than there are entries (see [`Options::append_batch`](super::Options::append_batch)). They are in the log in the order
     /// in which their futures were first polled; what does not fit into an item comes when its chunks are stored.
     ///
-    /// Requests are sent by a task of the store, within the span of `tracing` of the first of those who share them.
+    /// Requests are sent by a task of the store, within the span of `tracing` of the first of those who share them. A runtime of tokio
+    /// has to have its timers enabled; without a runtime the append is carried out by its own future.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

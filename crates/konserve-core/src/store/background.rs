@@ -14,18 +14,16 @@ const MOST: usize = 1024;
 pub(crate) struct Background(Mutex<JoinSet<()>>);
 
 impl Background {
-    /// Starts a task, if there is a runtime to run it and it is not one too many. Says whether it did.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
+    /// Starts a task, if there is a runtime to run it and it is not one too many; otherwise it is dropped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else {
-            return false;
+            return;
         };
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        let has_room = tasks.len() < MOST;
-        if has_room {
+        if tasks.len() < MOST {
             tasks.spawn_on(task, &runtime);
         }
-        has_room
     }
 
     /// Ends all tasks.

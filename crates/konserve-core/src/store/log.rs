@@ -191,7 +191,7 @@ impl<E: DeserializeOwned + Send + 'static, S> Log<E, S> {
         LogLen {
             common: Common::new(&self.store),
             key: self.key.clone(),
-            selection: self.selection.clone(),
+            selection: self.rest(),
         }
     }
 

@@ -400,8 +400,7 @@ async fn nobody_waits_for_ever_behind_an_append_that_does_not_go_on() {
         let (store, _) = suffering(&Memory::new(), quiet(), |row| (row == 0).then_some(Fault::Hangs));
         store.append("log", &0_u64).await.unwrap();
         let began = tokio::time::Instant::now();
-        let hanging = store.append("log", &1_u64).into_future();
-        let hanging = tokio::spawn(hanging);
+        let mut hanging = tokio::spawn(store.append("log", &1_u64).into_future());
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
         if has_gone {
@@ -412,6 +411,46 @@ async fn nobody_waits_for_ever_behind_an_append_that_does_not_go_on() {
         // at the key.
         let most = Duration::from_secs(if has_gone { 2 } else { 61 });
         assert!(began.elapsed() <= most, "{:?}", began.elapsed());
+        if !has_gone {
+            // And it goes on waiting itself, for as long as it likes.
+            assert!(
+                tokio::time::timeout(Duration::from_secs(300), &mut hanging)
+                    .await
+                    .is_err()
+            );
+        }
         hanging.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_takes_longer_than_others_are_patient_is_waited_for_by_those_it_is_of() {
+    for overtakes in [false, true] {
+        let memory = Memory::new();
+        let mut options = quiet();
+        options.contention_timeout_ms = 2000;
+        let (store, _) = suffering(&memory, options, |row| {
+            (row == 0).then_some(Fault::Takes(Duration::from_secs(20)))
+        });
+        store.append("log", &0_u64).await.unwrap();
+        let append = store.append("log", &1_u64).into_future();
+        let other = async {
+            if overtakes {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                competing(&memory).append("log", &100_u64).await.unwrap();
+            }
+        };
+        let (answer, ()) = tokio::join!(append, other);
+        match overtakes {
+            false => assert_eq!(answer.unwrap(), 1),
+            // When its place is lost after so long, others have won for too long, and nothing is in doubt.
+            true => {
+                let error = answer.unwrap_err();
+                assert_eq!(
+                    (error.kind(), error.outcome()),
+                    (ErrorKind::Contended, Outcome::NotApplied)
+                );
+            }
+        }
     }
 }
