@@ -72,6 +72,10 @@ pub(crate) struct Call<'a> {
     paid: u32,
     /// Some attempt may have been applied, now or later.
     in_doubt: bool,
+    /// What the attempt before this one failed with.
+    before: Option<Error>,
+    /// The last attempt ended because the time of the whole request was over.
+    is_cut: bool,
     observation: Observation<'a>,
 }
 
@@ -116,6 +120,8 @@ impl Connection {
             pauses: 0,
             paid: 0,
             in_doubt: false,
+            before: None,
+            is_cut: false,
             observation: self.observer.begin(operation),
         })
     }
@@ -167,7 +173,10 @@ impl<'a> Call<'a> {
         let until = own.map_or(self.deadline, |own| own.min(self.deadline));
         let answer = match timeout_at(until, self.observation.attempt(send)).await {
             Ok(answer) => answer,
-            Err(elapsed) => Err(SdkError::timeout_error(elapsed)),
+            Err(elapsed) => {
+                self.is_cut = until == self.deadline;
+                Err(SdkError::timeout_error(elapsed))
+            }
         };
         match &answer {
             Ok(output) => {
@@ -207,6 +216,11 @@ impl<'a> Call<'a> {
     pub(crate) async fn again(&mut self, error: Error) -> Result<()> {
         if error.outcome() == Outcome::Unknown {
             self.doubt();
+        } else if self.is_cut
+            && let Some(before) = self.before.take()
+        {
+            // That time was up says less than what it was spent on.
+            return Err(self.given_up(before));
         }
         let pace = match error.kind() {
             ErrorKind::Throttled => THROTTLED,
@@ -225,6 +239,7 @@ impl<'a> Call<'a> {
         }
         self.paid = pace.price;
         self.observation.repeated(&error, pause);
+        self.before = Some(error);
         tokio::time::sleep_until(resume).await;
         Ok(())
     }

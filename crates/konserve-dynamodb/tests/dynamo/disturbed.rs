@@ -9,7 +9,7 @@ use konserve_conformance::{Fault, FaultControl};
 use konserve_core::backend::{Address, Backend, Committed, Listing, Purge, Read, RowQuery, Space, When, Written};
 use konserve_core::{ErrorKind, Outcome, Result};
 use konserve_dynamodb::{DynamoConfig, DynamoDb};
-use konserve_tests::transport::{Tally, TransportFaults};
+use konserve_tests::transport::{Asked, Course, Disturbance, Loss, Refusal, Tally, TransportFaults};
 
 use crate::support::{Engine, at, check_kind, document, item, put, rev};
 
@@ -354,6 +354,26 @@ async fn a_purge_that_fails_for_good_does_not_claim_to_have_done_nothing() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_read_whose_time_is_up_in_the_middle_of_an_attempt_says_what_was_wrong_before() {
+    let (engine, _) = start().await;
+    let (store, faults) = impatient(&engine).await;
+    let asked = AtomicUsize::new(0);
+    faults.disturb(move |_: Asked<'_>| {
+        let disturbance = match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Disturbance::Refused(Refusal::Throttled(0)),
+            _ => Disturbance::RequestLost(Loss::Silence),
+        };
+        Course::from(Some(disturbance))
+    });
+    let answer = store.read(&rows("read")[0], Read::STRONG).await;
+    crate::support::check_kind(answer, konserve_core::ErrorKind::Throttled);
+    // Where nothing was wrong before, there is nothing else to say.
+    faults.disturb(|_: Asked<'_>| Course::from(Some(Disturbance::RequestLost(Loss::Silence))));
+    let answer = store.read(&rows("read")[0], Read::STRONG).await;
+    crate::support::check_kind(answer, konserve_core::ErrorKind::Unavailable);
 }
 
 #[tokio::test]
